@@ -1,0 +1,127 @@
+"""Everything that is checked, here as in CI: `nox -l` lists it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2026.8.10"  # older ones fail on shims of inactive Pythons
+nox.options.default_venv_backend = "uv"
+nox.options.sessions = ["lint", "typing", "docs", "tests"]
+# Test on what is there. nox names each Python that is missing, and goes on, in CI, too.
+nox.options.download_python = "never"
+nox.options.error_on_missing_interpreters = False
+os.environ.setdefault("UV_PYTHON_DOWNLOADS", "never")
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = nox.project.python_versions(PYPROJECT)
+# nox always finds the Python that it runs on: with it, "all skipped" cannot happen.
+RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
+if RUNNING not in PYTHONS:
+    PYTHONS.append(RUNNING)
+
+EXTRAS = "[aiohttp,sandbox,testing]"
+
+
+def install(session: nox.Session, *groups: str, extras: str = EXTRAS) -> None:
+    """Install the project and dependency groups.
+
+    Editable, since uv would take a wheel that it built before for unchanged sources.
+    """
+    wanted = nox.project.dependency_groups(PYPROJECT, *groups) if groups else ()
+    session.install("-e", f".{extras}", *wanted)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Create a client secret against the sandbox, over a real socket."""
+    install(session, extras="[sandbox]")
+    session.run(
+        *("python", "-m", "plastiq_async.sandbox"),
+        *("python", "examples/quickstart.py", *session.posargs),
+    )
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests; without arguments of your own, at 100 % branch coverage."""
+    install(session, "tests")
+    # Each Python has its data apart, so that each has to reach 100 % alone.
+    session.env["COVERAGE_FILE"] = str(Path(session.virtualenv.location, "coverage"))
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    if not session.posargs:
+        session.run("coverage", "report")
+
+
+@nox.session(python=PYTHONS)
+def tests_lowest(session: nox.Session) -> None:
+    """Run the tests with every direct dependency at its floor."""
+    session.env["UV_RESOLUTION"] = "lowest-direct"
+    install(session, "tests")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, spelling and metadata; `-- --fix` repairs what can be repaired."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
+    fix = "--fix" in session.posargs
+    session.run("ruff", "check", *(["--fix"] if fix else []))
+    session.run("ruff", "format", *([] if fix else ["--check"]))
+    session.run("codespell")
+    session.run("validate-pyproject", "pyproject.toml")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check our types with two checkers, and that none is missing for users."""
+    install(session, "typing")
+    session.run("mypy", "src", "tests", "examples", "benchmarks", "docs", "noxfile.py")
+    session.run("pyright")
+    session.run("pyright", "--verifytypes", "plastiq_async", "--ignoreexternal")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run the examples of the README and of the docstrings against the sandbox."""
+    install(session, "tests")
+    session.run(
+        *("python", "-m", "plastiq_async.sandbox"),
+        *("python", "-m", "pytest", "docs", "--doctest-modules", "src"),
+    )
+
+
+@nox.session
+def import_cost(session: nox.Session) -> None:
+    """Print what the import and a session cost, with run-time dependencies alone."""
+    install(session, extras="")
+    session.run("python", "benchmarks/import_cost.py")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build, look into the wheel, and test it from the unpacked sdist without src/."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "build"))
+    dist = Path(session.virtualenv.location, "dist")
+    shutil.rmtree(dist, ignore_errors=True)
+    # The wheel is built from the sdist: what one lacks, the other lacks, too.
+    session.run("pyproject-build", "--installer=uv", f"--outdir={dist}", silent=True)
+    (wheel,) = dist.glob("*.whl")
+    (sdist,) = dist.glob("*.tar.gz")
+    session.run("check-wheel-contents", str(wheel))
+
+    shutil.unpack_archive(sdist, dist)
+    root = dist / sdist.name.removesuffix(".tar.gz")
+    shutil.rmtree(root / "src")
+    session.install(
+        f"plastiq-async{EXTRAS} @ {wheel.as_uri()}",
+        *nox.project.dependency_groups(PYPROJECT, "tests"),
+    )
+    with session.chdir(root):
+        session.run("python", "-m", "pytest", *session.posargs)

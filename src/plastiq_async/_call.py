@@ -1,0 +1,88 @@
+"""What is asked for, and how far the asking has come."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from plastiq_async.errors import PlastiqError
+    from plastiq_async.models.common import ResponseInfo
+
+T = TypeVar("T")
+
+
+class RetryRule(enum.Enum):
+    """When an operation may be sent again."""
+
+    ALWAYS = enum.auto()
+    """After whatever may pass: doing it twice is harmless."""
+    WITH_IDEMPOTENCY_KEY = enum.auto()
+    """Likewise, and after a 409: the server itself sorts out the second."""
+    ONLY_IF_UNSENT = enum.auto()
+    """Only where no request can have arrived."""
+
+
+@attrs.frozen(kw_only=True)
+class Operation(Generic[T]):
+    """One request to the API, as its resource words it; knows nothing of HTTP clients.
+
+    Attributes:
+        method: The HTTP method.
+        path: The path below the base URL.
+        headers: The headers that are this operation's own.
+        body: The JSON text to send.
+        trace_id: The trace ID that the caller asked for.
+        retry: When it may be sent again.
+        result: Makes the result of the decoded body and how it came about; raises
+            AnswerError.
+    """
+
+    method: str
+    path: str
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes = attrs.field(repr=False)
+    trace_id: UUID | None
+    retry: RetryRule
+    result: Callable[[object, ResponseInfo], T] = attrs.field(repr=False)
+
+
+@attrs.define(kw_only=True, eq=False)
+class Call:
+    """The state of one logical call, on its way through the session.
+
+    Attributes:
+        operation: What is asked for.
+        max_retries: How many attempts may follow the first.
+        started: When it began, on the event loop's clock.
+        deadline: When it must be over, on the event loop's clock.
+        trace_id: The trace ID; the server's own once that has answered.
+        attempts: How many attempts have begun.
+        sent_at: The wall clock before the latest attempt left.
+        in_flight: Whether a request is under way right now.
+        outcome_unknown: Whether a request may have arrived without an answer.
+    """
+
+    operation: Operation[Any]
+    max_retries: int
+    started: float
+    deadline: float
+    trace_id: UUID | None = None
+    attempts: int = 0
+    sent_at: datetime = attrs.Factory(lambda: datetime.now(timezone.utc))
+    in_flight: bool = False
+    outcome_unknown: bool = False
+
+    def describe(self, error: PlastiqError) -> None:
+        """Write on `error` which call it ended."""
+        error.trace_id = error.trace_id or self.trace_id
+        error.method = self.operation.method
+        error.path = self.operation.path
+        error.attempts = self.attempts
+        error.outcome_unknown = self.outcome_unknown or self.in_flight

@@ -1,0 +1,1 @@
+"""One module per resource: what can be asked of the API."""

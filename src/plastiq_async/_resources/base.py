@@ -1,0 +1,29 @@
+"""What all resources share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from plastiq_async._call import Operation, T
+
+
+class Perform(Protocol):
+    """The session's way in: performs an operation and returns its result."""
+
+    async def __call__(self, operation: Operation[T], within: float | None, /) -> T:
+        """Perform `operation` `within` so many seconds, or the session's own."""
+        ...
+
+
+class Resource:
+    """A namespace of operations.
+
+    Args:
+        perform: The session's way in.
+    """
+
+    __slots__ = ("_perform",)
+
+    def __init__(self, perform: Perform) -> None:
+        self._perform = perform

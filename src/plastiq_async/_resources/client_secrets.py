@@ -1,0 +1,115 @@
+"""``POST /client-secrets`` of the public API document, version 1.0.0."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import attrs
+
+from plastiq_async._call import Operation, RetryRule
+from plastiq_async._converter import structure
+from plastiq_async._resources.base import Resource
+from plastiq_async._version import user_agent
+from plastiq_async.models.client_secrets import ClientSecret, CreateClientSecret
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from plastiq_async.models.client_secrets import ClientSecretType
+    from plastiq_async.models.common import EndUser, ResponseInfo
+
+
+@attrs.frozen
+class _Answer:
+    """The body of a 200 or 201."""
+
+    client_secret: str = attrs.field(validator=attrs.validators.min_len(1), repr=False)
+
+
+def _result(body: object, info: ResponseInfo) -> ClientSecret:
+    return ClientSecret(
+        client_secret=structure(body, _Answer).client_secret,
+        trace_id=info.trace_id,
+        issued_at=info.sent_at,
+        response=info,
+    )
+
+
+def _operation(request: CreateClientSecret) -> Operation[ClientSecret]:
+    # The schema's list of required fields names a payerId that it does not define;
+    # payer.id is what the server reads.
+    body = {"payer": {"id": str(request.payer_id)}, "type": request.type}
+    return Operation(
+        method="POST",
+        path="/client-secrets",
+        headers=_end_user_headers(request.end_user),
+        body=json.dumps(body, separators=(",", ":")).encode(),
+        trace_id=request.trace_id,
+        # An unused secret expires after 60 seconds: creating a second is harmless.
+        retry=RetryRule.ALWAYS,
+        result=_result,
+    )
+
+
+def _end_user_headers(end_user: EndUser | None) -> tuple[tuple[bytes, bytes], ...]:
+    if end_user is None:
+        return ((b"User-Agent", user_agent()),)
+    headers = (
+        (b"User-Agent", end_user.user_agent),
+        (b"End-User-Ip", end_user.ip),
+        (b"End-User-Device-Id", end_user.device_id),
+    )
+    sent = tuple((name, value.encode()) for name, value in headers if value is not None)
+    # The API requires a user agent of every server-side caller.
+    return sent if end_user.user_agent else ((b"User-Agent", user_agent()), *sent)
+
+
+class ClientSecrets(Resource):
+    """Client secrets: what a browser needs to tokenize a card."""
+
+    __slots__ = ()
+
+    async def create(
+        self,
+        payer_id: UUID | str,
+        *,
+        type: ClientSecretType = "CARD",
+        end_user: EndUser | None = None,
+        trace_id: UUID | str | None = None,
+        timeout: float | None = None,
+    ) -> ClientSecret:
+        """Create a single-use client secret for one payer.
+
+        Hand it to the payer's browser, which has 60 seconds to use it. The call is
+        retried after failures that may pass: a second secret is harmless, since an
+        unused one expires.
+
+        Args:
+            payer_id: The payer's UUID.
+            type: What the secret is for.
+            end_user: The person at the browser. Without a user agent the API is told
+                this library's.
+            trace_id: A UUID of version 4; without it, that of the surrounding
+                `trace_context`, else a new one.
+            timeout: Seconds for the whole call, waits and retries included; without
+                it, the session's.
+
+        Returns:
+            The secret, when it expires, and how the answer came about.
+
+        Raises:
+            InvalidArgumentError: An argument is not what the API takes.
+            SessionStateError: The session is closed or not this event loop's.
+            APITimeoutError: The time is up.
+            APIConnectionError: There was no answer, even after retries.
+            APIStatusError: The API refused, by a subclass for each status.
+            APIResponseError: The answer is not what the contract says.
+        """
+        request = CreateClientSecret(
+            payer_id=payer_id,
+            type=type,
+            end_user=end_user,
+            trace_id=trace_id,
+        )
+        return await self._perform(_operation(request), timeout)

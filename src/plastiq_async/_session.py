@@ -1,0 +1,280 @@
+"""The session: one way in and one way out for every call."""
+
+from __future__ import annotations
+
+import copy
+from datetime import timedelta
+from functools import lru_cache
+from http.cookiejar import CookieJar
+from typing import TYPE_CHECKING
+
+import anyio
+import httpx
+
+from plastiq_async._attempt import Attempt, raise_for_status
+from plastiq_async._auth import BearerAuth
+from plastiq_async._bounded import BoundedTransport
+from plastiq_async._call import Call
+from plastiq_async._config import check_max_retries, check_timeout, load_config
+from plastiq_async._connections import Connections
+from plastiq_async._converter import api_converter
+from plastiq_async._logging import logger, switch_on_logging
+from plastiq_async._protocol import read_result
+from plastiq_async._resources.client_secrets import ClientSecrets
+from plastiq_async._retry import Retry
+from plastiq_async._transport import make_transport
+from plastiq_async._validate import check_timeout as check_call_timeout
+from plastiq_async.errors import (
+    APIResponseError,
+    APITimeoutError,
+    ConfigurationError,
+    PlastiqError,
+    SessionStateError,
+)
+from plastiq_async.middleware import CALL_EXTENSION, TraceId, choose_trace_id
+from plastiq_async.models.common import ResponseInfo
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterable
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from plastiq_async._auth import TokenProvider
+    from plastiq_async._call import Operation, T
+    from plastiq_async._config import Environment
+    from plastiq_async._transport import TransportName
+    from plastiq_async.middleware import Handler, Middleware
+
+__all__ = ["PlastiqSession"]
+
+# An attempt that takes longer to connect is given up, so that another is possible. The
+# rest is the call's own deadline: httpx's other timeouts start anew with each byte.
+_TIMEOUTS = {"connect": 5.0, "read": None, "write": None, "pool": None}
+
+
+class PlastiqSession:
+    """A session with the Plastiq Connect API: connections, auth and settings.
+
+    Make one per event loop and keep it; use it as an async context manager, or call
+    `aclose` at the end. It may be made outside of an event loop. It works on asyncio
+    and on trio.
+
+    Args:
+        access_token: The API key, or an async callable that returns it: asked at the
+            first call, and once more after a 401. Without it, ``PLASTIQ_ACCESS_TOKEN``.
+        environment: ``"sandbox"`` or ``"production"``.
+        base_url: The server's address, before `environment`. Without both,
+            ``PLASTIQ_BASE_URL``, then ``PLASTIQ_ENVIRONMENT``, then the sandbox.
+            ``http://`` is for loopback hosts only.
+        timeout: The deadline of a whole call in seconds, waits and retries included.
+        max_retries: How many attempts may follow the first, 0 or more.
+        max_connections: How many calls may be under way at once, 1 or more; the others
+            wait, within their deadline.
+        transport: ``"httpx"``, or any `httpx.AsyncBaseTransport`, closed with the
+            session.
+        middleware: Your own, outermost first; see `plastiq_async.middleware`.
+        verify: True to check the server's certificate; or the path of a file or folder
+            of CA certificates; or an `ssl.SSLContext`; or False, for tests only.
+        proxy: The URL of a proxy; without it, the one of the environment.
+        trust_env: Whether proxies and CA files come from environment variables.
+        verify_trace_id: Whether to refuse an answer that carries another call's trace
+            ID. False is for people whose gateway rewrites the header.
+
+    Raises:
+        ConfigurationError: A setting is missing or not usable; the error names it.
+    """
+
+    def __init__(
+        self,
+        access_token: str | TokenProvider | None = None,
+        *,
+        environment: Environment | None = None,
+        base_url: str | None = None,
+        timeout: float = 30.0,
+        max_retries: int = 2,
+        max_connections: int = 100,
+        transport: TransportName | httpx.AsyncBaseTransport = "httpx",
+        middleware: Iterable[Middleware] = (),
+        verify: bool | str | ssl.SSLContext = True,
+        proxy: str | httpx.Proxy | None = None,
+        trust_env: bool = True,
+        verify_trace_id: bool = True,
+    ) -> None:
+        switch_on_logging()
+        # Imported here and now rather than in somebody's event loop.
+        api_converter()
+        config = load_config(
+            access_token=access_token,
+            environment=environment,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            max_connections=max_connections,
+        )
+        client = httpx.AsyncClient(
+            transport=BoundedTransport(
+                make_transport(
+                    transport,
+                    base_url=config.base_url,
+                    verify=verify,
+                    proxy=proxy,
+                    trust_env=trust_env,
+                    max_connections=max_connections,
+                ),
+                verify_trace_id=verify_trace_id,
+            ),
+            auth=BearerAuth(config.access_token),
+            cookies=_NoCookies(),
+            # The transport has seen to the environment's settings.
+            trust_env=False,
+        )
+        self._base_url = config.base_url
+        self._timeout = config.timeout
+        self._max_retries = config.max_retries
+        self._connections = Connections(client, config.max_connections)
+        self._chain = _chain(Attempt(client), middleware)
+        self._url = lru_cache(maxsize=64)(lambda path: httpx.URL(self._base_url + path))
+        self._headers = (
+            (b"Host", self._url("").netloc),
+            (b"Accept", b"application/json"),
+            # The answers are tiny, and what is not inflated cannot explode.
+            (b"Accept-Encoding", b"identity"),
+            (b"Content-Type", b"application/json"),
+        )
+        logger.info("session for %s", self._base_url)
+
+    @property
+    def client_secrets(self) -> ClientSecrets:
+        """Client secrets: what a browser needs to tokenize a card."""
+        return ClientSecrets(self._perform)
+
+    def with_options(
+        self, *, timeout: float | None = None, max_retries: int | None = None
+    ) -> PlastiqSession:
+        """Return a view on the same connections with other options.
+
+        To close either is to close both.
+
+        Args:
+            timeout: The deadline of a whole call in seconds; None leaves it.
+            max_retries: How many attempts may follow the first; None leaves it.
+
+        Raises:
+            ConfigurationError: An option is not usable.
+        """
+        view = copy.copy(self)
+        if timeout is not None:
+            view._timeout = check_timeout(timeout)  # noqa: SLF001 -- our own
+        if max_retries is not None:
+            view._max_retries = check_max_retries(max_retries)  # noqa: SLF001
+        return view
+
+    async def aclose(self) -> None:
+        """Close the connections; calls under way end in a `SessionStateError`.
+
+        Doing it twice is harmless.
+
+        Raises:
+            SessionStateError: The session belongs to another event loop or process.
+        """
+        await self._connections.aclose()
+
+    async def __aenter__(self) -> Self:
+        """Return the session itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connections."""
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        """Tell the server and whether the session is closed; never the token."""
+        state = "closed" if self._connections.closed else "open"
+        return f"<PlastiqSession {self._base_url} ({state})>"
+
+    async def _perform(self, operation: Operation[T], within: float | None) -> T:
+        """Perform `operation`: the way in and out of every call."""
+        connections = self._connections
+        connections.check_usable()
+        seconds = self._timeout if within is None else check_call_timeout(within)
+        started = anyio.current_time()
+        call = Call(
+            operation=operation,
+            max_retries=self._max_retries,
+            started=started,
+            deadline=started + seconds,
+        )
+        with (
+            anyio.CancelScope(deadline=call.deadline) as scope,
+            connections.permit(scope) as permit,
+        ):
+            async with permit:
+                return await self._exchange(operation, call)
+        error: PlastiqError = (
+            SessionStateError("the session was closed during the call")
+            if connections.closed
+            else APITimeoutError(f"no result within the deadline of {seconds:g} s")
+        )
+        call.trace_id = choose_trace_id(call)
+        call.describe(error)
+        raise error
+
+    async def _exchange(self, operation: Operation[T], call: Call) -> T:
+        """Send `operation` through the chain and return its result."""
+        request = httpx.Request(
+            operation.method,
+            self._url(operation.path),
+            headers=[
+                *self._headers,
+                (b"Content-Length", b"%d" % len(operation.body)),
+                *operation.headers,
+            ],
+            stream=httpx.ByteStream(operation.body),
+            extensions={"timeout": _TIMEOUTS, CALL_EXTENSION: call},
+        )
+        request.read()
+        # Once more, for answers that come from a middleware.
+        response = raise_for_status(await self._chain(request))
+        info = ResponseInfo(
+            status=response.status_code,
+            headers=response.headers,
+            trace_id=choose_trace_id(call),
+            attempts=call.attempts,
+            sent_at=call.sent_at,
+            elapsed=timedelta(seconds=anyio.current_time() - call.started),
+        )
+        try:
+            return read_result(operation, response.content, info)
+        except APIResponseError as error:
+            call.describe(error)
+            raise
+
+
+class _NoCookies(CookieJar):
+    """Keeps nothing of one payer's answer that could reach another's request."""
+
+    def extract_cookies(self, response: object, request: object) -> None:
+        """Leave all cookies alone."""
+
+
+def _chain(innermost: Handler, middleware: Iterable[Middleware]) -> Handler:
+    """Return the onion around `innermost`."""
+    own = tuple(middleware)
+    if not all(callable(layer) for layer in own):
+        msg = "middleware must be async callables"
+        raise ConfigurationError(msg)
+    handler = innermost
+    for layer in (Retry(), *reversed(own), TraceId()):
+        handler = _around(layer, handler)
+    return handler
+
+
+def _around(layer: Middleware, call_next: Handler) -> Handler:
+    return lambda request: layer(request, call_next)

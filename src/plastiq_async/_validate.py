@@ -1,0 +1,109 @@
+"""Checks of input: each returns the value to use or raises, never repeating it."""
+
+from __future__ import annotations
+
+import math
+import re
+from ipaddress import ip_address
+from uuid import RFC_4122, UUID
+
+from plastiq_async.errors import InvalidArgumentError
+
+# What may stand in a header: visible ASCII, with blanks inside only. httpx would send
+# other characters in UTF-8, and a server may split, fold or cut what follows them.
+_HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+
+
+def check_uuid(name: str, value: object) -> UUID:
+    """Return `value` as a UUID.
+
+    Only the canonical form with four hyphens passes: `UUID()` alone would also take
+    braces, URNs, underscores and digits of other scripts.
+
+    Raises:
+        InvalidArgumentError: It is no UUID.
+    """
+    if isinstance(value, UUID):
+        return value
+    if isinstance(value, str):
+        try:
+            parsed = UUID(value)
+        except ValueError:
+            pass
+        else:
+            if str(parsed) == value.lower():
+                return parsed
+    msg = f"{name} must be a UUID, such as 8f51c396-6e29-49a6-ba5a-1a31d5420158"
+    raise InvalidArgumentError(msg)
+
+
+def check_trace_id(value: object) -> UUID:
+    """Return `value` as a UUID of version 4, which alone the API takes as a trace ID.
+
+    Raises:
+        InvalidArgumentError: It is no UUID of version 4.
+    """
+    parsed = check_uuid("trace_id", value)
+    if parsed.version != 4 or parsed.variant != RFC_4122:  # noqa: PLR2004 -- RFC 9562
+        msg = "trace_id must be a UUID of version 4"
+        raise InvalidArgumentError(msg)
+    return parsed
+
+
+def is_header_value(value: object) -> bool:
+    """Tell whether `value` is a string that can stand in a header as it is."""
+    return isinstance(value, str) and _HEADER_VALUE.fullmatch(value) is not None
+
+
+def check_header_value(name: str, value: object) -> None:
+    """Make sure that `value` can stand in a header.
+
+    Raises:
+        InvalidArgumentError: It is blank, or holds a control or non-ASCII character.
+    """
+    if not is_header_value(value):
+        msg = (
+            f"{name} must be a string of printable ASCII characters, neither blank "
+            "nor with blanks at its ends"
+        )
+        raise InvalidArgumentError(msg)
+
+
+def check_ip(name: str, value: object) -> str:
+    """Return the IP address `value` in its canonical form.
+
+    Raises:
+        InvalidArgumentError: It is no IPv4 or IPv6 address, or has a zone, which means
+            nothing to another machine.
+    """
+    try:
+        # str: ip_address() takes integers, too.
+        address = ip_address(value) if isinstance(value, str) else None
+    except ValueError:
+        address = None
+    if address is None or "%" in str(address):
+        msg = f"{name} must be an IPv4 or IPv6 address without a zone"
+        raise InvalidArgumentError(msg)
+    return str(address)
+
+
+def is_duration(value: object) -> bool:
+    """Tell whether `value` is a positive, finite number of seconds."""
+    return (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and value > 0
+    )
+
+
+def check_timeout(value: float) -> float:
+    """Return `value` if it is a time to wait.
+
+    Raises:
+        InvalidArgumentError: It is not a positive, finite number of seconds.
+    """
+    if not is_duration(value):
+        msg = "timeout must be a positive, finite number of seconds"
+        raise InvalidArgumentError(msg)
+    return value

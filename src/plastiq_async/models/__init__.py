@@ -1,0 +1,16 @@
+"""What users annotate with: the requests and the answers of every resource."""
+
+from plastiq_async.models.client_secrets import (
+    ClientSecret,
+    ClientSecretType,
+    CreateClientSecret,
+)
+from plastiq_async.models.common import EndUser, ResponseInfo
+
+__all__ = [
+    "ClientSecret",
+    "ClientSecretType",
+    "CreateClientSecret",
+    "EndUser",
+    "ResponseInfo",
+]

@@ -1,0 +1,97 @@
+"""The models of ``POST /client-secrets``."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Literal
+from uuid import UUID
+
+import attrs
+
+from plastiq_async._validate import check_trace_id, check_uuid
+from plastiq_async.errors import InvalidArgumentError
+from plastiq_async.models.common import EndUser, ResponseInfo
+
+__all__ = ["ClientSecret", "ClientSecretType", "CreateClientSecret"]
+
+ClientSecretType = Literal["CARD"]
+"""What a client secret is for; the API knows only ``"CARD"`` today."""
+
+# A client secret expires this long after its creation, says the API.
+_LIFETIME = timedelta(seconds=60)
+
+
+def _payer_id(value: UUID | str) -> UUID:
+    return check_uuid("payer_id", value)
+
+
+def _trace_id(value: UUID | str | None) -> UUID | None:
+    return None if value is None else check_trace_id(value)
+
+
+@attrs.frozen(kw_only=True)
+class CreateClientSecret:
+    """The request for a client secret.
+
+    Attributes:
+        payer_id: The payer whose card is to be tokenized.
+        type: What the secret is for.
+        end_user: The person at the browser.
+        trace_id: The trace ID of this one call, a UUID of version 4.
+
+    Raises:
+        InvalidArgumentError: A value is not what the API takes.
+    """
+
+    payer_id: UUID = attrs.field(converter=_payer_id)
+    type: ClientSecretType = attrs.field(default="CARD")
+    end_user: EndUser | None = attrs.field(default=None)
+    trace_id: UUID | None = attrs.field(default=None, converter=_trace_id)
+
+    @type.validator
+    def _check_type(self, _: object, value: object) -> None:
+        if value != "CARD":
+            msg = 'type must be "CARD"'
+            raise InvalidArgumentError(msg)
+
+    @end_user.validator
+    def _check_end_user(self, _: object, value: object) -> None:
+        if value is not None and not isinstance(value, EndUser):
+            msg = "end_user must be an EndUser"
+            raise InvalidArgumentError(msg)
+
+
+@attrs.frozen(kw_only=True)
+class ClientSecret:
+    """A single-use secret with which a browser tokenizes one payer's card.
+
+    Attributes:
+        client_secret: The secret itself, in neither repr nor str.
+        trace_id: The trace ID that the server used; what its support asks for.
+        issued_at: The moment, in UTC, before the answered attempt left; the server
+            made the secret after it.
+        expires_at: 60 seconds after `issued_at`, in UTC; the secret lives at least
+            until then.
+        response: How the answer came about; in neither repr nor equality.
+    """
+
+    client_secret: str = attrs.field(repr=False)
+    trace_id: UUID
+    issued_at: datetime
+    expires_at: datetime = attrs.field()
+    response: ResponseInfo = attrs.field(repr=False, eq=False)
+
+    @expires_at.default
+    def _expires_at(self) -> datetime:
+        return self.issued_at + _LIFETIME
+
+    def is_expired(self, now: datetime | None = None) -> bool:
+        """Tell whether the secret's time is over.
+
+        Args:
+            now: An aware moment to compare with; without it, this machine's clock.
+
+        Returns:
+            True from `expires_at` on.
+        """
+        return (now or datetime.now(timezone.utc)) >= self.expires_at

@@ -1,0 +1,252 @@
+"""The sandbox, on real sockets and as a real process."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import pytest
+
+from plastiq_async import sandbox
+
+SANDBOX = [sys.executable, "-m", "plastiq_async.sandbox"]
+CALL = """
+import json, os, sys, urllib.request
+request = urllib.request.Request(
+    os.environ["PLASTIQ_BASE_URL"] + "/client-secrets",
+    json.dumps({"payer": {"id": os.environ["PLASTIQ_PAYER_ID"]}}).encode(),
+    {
+        "Authorization": "Bearer " + os.environ["PLASTIQ_ACCESS_TOKEN"],
+        "Content-Type": "application/json",
+    },
+)
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+with opener.open(request) as answer:
+    print(sorted(json.load(answer)))
+sys.exit(7)
+"""
+posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    """Start the sandbox as a process, in a process group of its own."""
+    return subprocess.Popen(
+        [*SANDBOX, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def settings_of(lines: list[str]) -> dict[str, str]:
+    """Read the printed lines as a shell would."""
+    words = [shlex.split(line) for line in lines]
+    assert all(len(word) == 2 and word[0] == "export" for word in words)
+    return dict(word[1].split("=", 1) for word in words)
+
+
+def create(settings: dict[str, str]) -> httpx.Response:
+    """Ask for a client secret with the printed settings."""
+    with httpx.Client(trust_env=False) as client:
+        return client.post(
+            f"{settings['PLASTIQ_BASE_URL']}/client-secrets",
+            json={"payer": {"id": settings["PLASTIQ_PAYER_ID"]}},
+            headers={"Authorization": f"Bearer {settings['PLASTIQ_ACCESS_TOKEN']}"},
+        )
+
+
+@posix_only
+def test_serves_until_interrupted() -> None:
+    """The printed settings work, and Ctrl-C ends the process without a word."""
+    with start("--port", "0") as process:
+        assert process.stdout is not None
+        settings = settings_of([process.stdout.readline() for _ in range(3)])
+        assert re.fullmatch(
+            r"http://127\.0\.0\.1:\d+/api", settings["PLASTIQ_BASE_URL"]
+        )
+        assert UUID(settings["PLASTIQ_PAYER_ID"]).version == 4
+        answer = create(settings)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate()
+    assert answer.status_code == 200
+    assert (process.returncode, output, errors) == (0, "", "")
+
+
+@posix_only
+def test_default_port_is_fixed(
+    monkeypatch: pytest.MonkeyPatch, unused_port: int
+) -> None:
+    """Without `--port` the address is the same each time."""
+    printed = threading.Event()
+
+    class Output(io.StringIO):
+        def flush(self) -> None:
+            if "PAYER" in self.getvalue():
+                printed.set()
+
+    output = Output()
+    answers = []
+
+    def call_and_interrupt() -> None:
+        if printed.wait(30):
+            try:
+                # Once it has answered, the interrupt is the server's to handle.
+                answers.append(create(settings_of(output.getvalue().splitlines())))
+            finally:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(sandbox, "DEFAULT_PORT", unused_port)
+    monkeypatch.setattr(sys, "stdout", output)
+    thread = threading.Thread(target=call_and_interrupt)
+    thread.start()
+    assert sandbox.main([]) == 0
+    thread.join()
+    (answer,) = answers
+    assert answer.status_code == 200
+    assert answer.url.port == unused_port
+
+
+def test_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
+    """A port that somebody else has is named, with the way out."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert sandbox.main(["--port", str(port)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"127.0.0.1:{port}" in captured.err
+    assert "--port" in captured.err
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "x"])
+def test_impossible_port(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is no port is an error of usage."""
+    with pytest.raises(SystemExit) as info:
+        sandbox.main([f"--port={port}"])
+    assert info.value.code == 2
+    assert port in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("separator", [[], ["--"]])
+def test_runs_a_command(
+    separator: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The command reaches the sandbox, alone on stdout; its status is the result."""
+    assert sandbox.main([*separator, sys.executable, "-c", CALL]) == 7
+    assert capfd.readouterr() == ("['clientSecret']\n", "")
+
+
+def test_runs_a_command_on_a_chosen_port(
+    unused_port: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """`--port` holds for a command, whose own options are left to it."""
+    code = "import os, sys; print(os.environ['PLASTIQ_BASE_URL'], sys.argv[1:])"
+    arguments = ["--port", str(unused_port), sys.executable, "-c", code, "--port", "x"]
+    assert sandbox.main(arguments) == 0
+    expected = f"http://127.0.0.1:{unused_port}/api ['--port', 'x']\n"
+    assert capfd.readouterr().out == expected
+
+
+def test_command_not_found(capfd: pytest.CaptureFixture[str]) -> None:
+    """A command that does not exist ends as it would in a shell."""
+    assert sandbox.main(["no-such-command-anywhere"]) == 127
+    assert "no-such-command-anywhere" in capfd.readouterr().err
+
+
+@posix_only
+def test_command_not_executable(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A command that may not be run ends as it would in a shell."""
+    assert sandbox.main([str(tmp_path)]) == 126
+    assert str(tmp_path) in capfd.readouterr().err
+
+
+@posix_only
+def test_command_ended_by_a_signal() -> None:
+    """A command that a signal ended gives the shell's exit code for it."""
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    assert sandbox.main([sys.executable, "-c", code]) == 128 + signal.SIGKILL
+
+
+@posix_only
+def test_signals_are_left_to_the_command() -> None:
+    """An interrupt is the command's to answer; a termination is handed on."""
+    code = (
+        "import os, signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))\n"
+        "os.kill(os.getppid(), signal.SIGINT)\n"
+        "while True:\n"
+        "    os.kill(os.getppid(), signal.SIGTERM)\n"
+        "    time.sleep(0.05)\n"
+    )
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    assert sandbox.main([sys.executable, "-c", code]) == 3
+    assert before == (
+        signal.getsignal(signal.SIGINT),
+        signal.getsignal(signal.SIGTERM),
+    )
+
+
+@posix_only
+def test_interrupted_with_its_command() -> None:
+    """Ctrl-C in a terminal reaches both; the command decides on the exit code."""
+    code = (
+        "import sys, time\n"
+        "try:\n"
+        "    print('ready', flush=True); time.sleep(600)\n"
+        "except KeyboardInterrupt:\n"
+        "    sys.exit(5)\n"
+    )
+    with start(sys.executable, "-c", code) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        os.killpg(process.pid, signal.SIGINT)
+        output, errors = process.communicate()
+    assert (process.returncode, output, errors) == (5, "", "")
+
+
+@pytest.mark.parametrize("name", ["starlette", "uvicorn"])
+def test_missing_extra_is_named(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the servers' packages the message names the extra."""
+    for module in list(sys.modules):
+        if module.startswith("plastiq_async.testing"):
+            monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, name, None)
+    assert sandbox.main([]) == 1
+    error = capsys.readouterr().err
+    assert name in error
+    assert "plastiq-async[sandbox]" in error
+
+
+def test_other_missing_modules_are_not_explained_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A module that no extra would bring is reported as what it is."""
+    monkeypatch.delitem(sys.modules, "uvicorn", raising=False)
+    monkeypatch.delitem(sys.modules, "plastiq_async.testing", raising=False)
+    monkeypatch.setitem(sys.modules, "anyio", None)
+    monkeypatch.delitem(sys.modules, "plastiq_async.testing.app", raising=False)
+    monkeypatch.delitem(sys.modules, "plastiq_async.testing.fake", raising=False)
+    with pytest.raises(ModuleNotFoundError):
+        sandbox.main([])
