@@ -114,7 +114,7 @@ def test_default_port_is_fixed(
             finally:
                 os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(sandbox, "DEFAULT_PORT", unused_port)
+    monkeypatch.setattr(sandbox, "_DEFAULT_PORT", unused_port)
     monkeypatch.setattr(sys, "stdout", output)
     thread = threading.Thread(target=call_and_interrupt)
     thread.start()
@@ -246,7 +246,7 @@ def test_other_missing_modules_are_not_explained_away(
     monkeypatch.delitem(sys.modules, "uvicorn", raising=False)
     monkeypatch.delitem(sys.modules, "plastiq_async.testing", raising=False)
     monkeypatch.setitem(sys.modules, "anyio", None)
-    monkeypatch.delitem(sys.modules, "plastiq_async.testing.app", raising=False)
-    monkeypatch.delitem(sys.modules, "plastiq_async.testing.fake", raising=False)
+    monkeypatch.delitem(sys.modules, "plastiq_async.testing._app", raising=False)
+    monkeypatch.delitem(sys.modules, "plastiq_async.testing._fake", raising=False)
     with pytest.raises(ModuleNotFoundError):
         sandbox.main([])

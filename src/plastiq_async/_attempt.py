@@ -7,15 +7,10 @@ import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from plastiq_async._call import call_of
 from plastiq_async._logging import log_attempt, logger
-from plastiq_async._protocol import (
-    is_success,
-    parse_retry_after,
-    parse_trace_id,
-    status_error,
-)
+from plastiq_async._protocol import is_success, status_error
 from plastiq_async.errors import APIStatusError, PlastiqError
-from plastiq_async.middleware import call_of
 
 if TYPE_CHECKING:
     import httpx
@@ -67,10 +62,9 @@ def raise_for_status(response: httpx.Response) -> httpx.Response:
     """
     if is_success(response.status_code):
         return response
-    headers = response.headers
     raise status_error(
         response.status_code,
+        response.headers.raw,
         response.content,
-        parse_trace_id(headers.get_list("Trace-Id")),
-        parse_retry_after(headers.get_list("Retry-After"), datetime.now(timezone.utc)),
+        datetime.now(timezone.utc),
     )

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 import anyio
 import httpx
 
+from plastiq_async._call import call_of
 from plastiq_async._validate import is_header_value
 from plastiq_async.errors import ConfigurationError
 
@@ -43,27 +44,34 @@ class BearerAuth(httpx.Auth):
     def __init__(self, token: str | TokenProvider) -> None:
         self._provider = None if isinstance(token, str) else token
         self._token = token if isinstance(token, str) else None
-        self._lock = anyio.Lock()
+        self._lock: anyio.Lock | None = None
 
     async def async_auth_flow(
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Send `request` with the token; after a 401 once more with a new one."""
-        token = self._token or await self._renew(None)
+        token = self._token or await self._renew(request, None)
         request.headers["Authorization"] = f"Bearer {token}"
         response = yield request
         if response.status_code == httpx.codes.UNAUTHORIZED and self._provider:
-            renewed = await self._renew(token)
+            renewed = await self._renew(request, token)
             if renewed != token:
                 request.headers["Authorization"] = f"Bearer {renewed}"
                 yield request
 
-    async def _renew(self, refused: str | None) -> str:
+    async def _renew(self, request: httpx.Request, refused: str | None) -> str:
         """Return a token other than the `refused` one, if the provider has another."""
+        if self._lock is None:
+            # Only now, since it belongs to the event loop in which it is made.
+            self._lock = anyio.Lock()
         async with self._lock:
             if self._provider and self._token == refused:
-                self._token = check_token(
-                    "the access token that the provider returned",
-                    await self._provider(),
-                )
+                try:
+                    token = await self._provider()
+                except Exception as error:
+                    # Even one of our own classes is not this call's, nor retried.
+                    call_of(request).provider_error = error
+                    raise
+                name = "the access token that the provider returned"
+                self._token = check_token(name, token)
             return self._token or ""

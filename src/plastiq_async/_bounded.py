@@ -7,16 +7,17 @@ know no limit, and whose redirect code parses ``Location`` even when not followi
 from __future__ import annotations
 
 import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import httpx
 
-from plastiq_async._protocol import is_success
+from plastiq_async._call import call_of
+from plastiq_async._protocol import header_values, is_success
 from plastiq_async.errors import APIConnectionError, APIResponseError
-from plastiq_async.middleware import call_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator
     from uuid import UUID
 
 MAX_BODY = 1024 * 1024
@@ -38,16 +39,8 @@ _UNSENT = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
-# Headers about the way the body came, which is over, and those that httpx acts upon.
-_HIDDEN = frozenset(
-    {
-        b"content-encoding",
-        b"content-length",
-        b"location",
-        b"set-cookie",
-        b"transfer-encoding",
-    }
-)
+# Headers that httpx acts upon: it must not decode again, go elsewhere, or keep state.
+_HIDDEN = frozenset({b"content-encoding", b"location", b"set-cookie"})
 
 
 class BoundedTransport(httpx.AsyncBaseTransport):
@@ -75,10 +68,14 @@ class BoundedTransport(httpx.AsyncBaseTransport):
         call.in_flight = True
         try:
             response = await self._inner.handle_async_request(request)
+            if not isinstance(response.stream, httpx.AsyncByteStream):
+                msg = "the transport answered with a stream that is not async"
+                raise TypeError(msg)
             try:
+                headers = response.headers.raw
                 if self._verify_trace_id and is_success(response.status_code):
-                    _refuse_foreign(response, call.trace_id)
-                content = await _read(response)
+                    _refuse_foreign(headers, call.trace_id)
+                content = await _read(response, response.stream, headers)
             finally:
                 # Unread, this closes the connection.
                 await response.aclose()
@@ -91,16 +88,16 @@ class BoundedTransport(httpx.AsyncBaseTransport):
             raise
         else:
             call.in_flight = False
-            return httpx.Response(
+            kept = [item for item in headers if item[0].lower() not in _HIDDEN]
+            answer = httpx.Response(
                 response.status_code,
-                headers=list(_kept_headers(response)),
-                content=content,
-                extensions={
-                    key: response.extensions[key]
-                    for key in ("http_version", "reason_phrase")
-                    if key in response.extensions
-                },
+                headers=kept,
+                stream=httpx.ByteStream(content),
+                extensions=response.extensions,
             )
+            # Now, or httpx would read it through four async generators.
+            answer.read()
+            return answer
         call.in_flight = False
         call.outcome_unknown |= failure.outcome_unknown
         # Out here, so that nothing but the chosen cause hangs on the error.
@@ -118,63 +115,90 @@ def _connection_error(error: Exception) -> tuple[APIConnectionError, Exception |
         # Its text quotes what came over the wire: perhaps another answer's secret.
         failure, cause = APIConnectionError(f"no valid HTTP ({name})"), None
     else:
-        failure, cause = APIConnectionError(f"{name}: {error}"), error
+        failure, cause = APIConnectionError(f"{name}: {_reason(error)}"), error
     failure.outcome_unknown = not isinstance(error, _UNSENT)
     return failure, cause
 
 
-def _refuse_foreign(response: httpx.Response, sent: UUID | None) -> None:
-    """Raise if `response` carries another trace ID than the one `sent`.
+def _reason(error: BaseException) -> str:
+    """Return the first text down the chain of causes: trio's own errors have none."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if text := str(cause):
+            return text
+        cause = cause.__cause__ or cause.__context__
+    return "no reason given"
+
+
+def _refuse_foreign(headers: list[tuple[bytes, bytes]], sent: UUID | None) -> None:
+    """Raise if an answer's `headers` carry another trace ID than the one `sent`.
 
     The contract says that the server returns a valid one. Another means that the
     connection is out of step, and that the body is somebody else's.
     """
-    expected = str(sent).encode()
-    for name, value in response.headers.raw:
-        if name.lower() == b"trace-id" and value.strip().lower() != expected:
-            msg = "the answer carries another call's trace ID"
-            error = APIConnectionError(msg)
-            error.outcome_unknown = True
-            raise error
+    returned = {value.lower() for value in header_values(headers, b"trace-id")}
+    if returned <= {str(sent)}:
+        return
+    msg = "the answer carries another call's trace ID"
+    error = APIConnectionError(msg)
+    error.outcome_unknown = True
+    raise error
 
 
-def _kept_headers(response: httpx.Response) -> Iterator[tuple[bytes, bytes]]:
-    return (item for item in response.headers.raw if item[0].lower() not in _HIDDEN)
-
-
-async def _read(response: httpx.Response) -> bytes:
+async def _read(
+    response: httpx.Response,
+    stream: httpx.AsyncByteStream,
+    headers: list[tuple[bytes, bytes]],
+) -> bytes:
     """Return the decoded body, holding at most `MAX_BODY` bytes of it at any time."""
-    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    encodings = header_values(headers, b"content-encoding")
+    encoding = ", ".join(encodings).strip().lower() or "identity"
+    problem = None
     if encoding == "identity":
         inflater = None
     elif encoding in {"gzip", "x-gzip", "deflate"}:
         # Asked for identity, some gateways compress all the same. 32: either format.
         inflater = zlib.decompressobj(32 + zlib.MAX_WBITS)
     else:
-        raise _response_error(response, "an encoding that was not asked for")
+        return _unreadable(response, "an encoding that was not asked for")
 
     received, content = 0, bytearray()
-    async for chunk in _stream_of(response):
+    chunks = aiter(stream)
+    async for chunk in chunks:
         received += len(chunk)
-        if inflater is None:
-            content += chunk
-        else:
-            try:
-                content += inflater.decompress(chunk, MAX_BODY + 1 - len(content))
-            except zlib.error:
-                raise _response_error(response, "a corrupt encoding") from None
-        if max(received, len(content)) > MAX_BODY:
-            raise _response_error(response, f"more than {MAX_BODY} bytes")
-    if inflater is not None and not inflater.eof:
-        raise _response_error(response, "a body that was cut short")
+        try:
+            content += (
+                inflater.decompress(chunk, MAX_BODY + 1 - len(content))
+                if inflater
+                else chunk
+            )
+        except zlib.error:
+            problem = "a corrupt encoding"
+        if problem or max(received, len(content)) > MAX_BODY:
+            await _abandon(response, chunks)
+            break
+    if max(received, len(content)) > MAX_BODY:
+        raise _response_error(response, f"more than {MAX_BODY} bytes")
+    if problem or (inflater and not inflater.eof):
+        return _unreadable(response, problem or "a body that was cut short")
     return bytes(content)
 
 
-def _stream_of(response: httpx.Response) -> httpx.AsyncByteStream:
-    if not isinstance(response.stream, httpx.AsyncByteStream):
-        msg = "the transport answered with a stream that is not async"
-        raise TypeError(msg)
-    return response.stream
+def _unreadable(response: httpx.Response, problem: str) -> bytes:
+    """Raise for a 2xx answer; for another, whose status says enough, return nothing."""
+    if is_success(response.status_code):
+        raise _response_error(response, problem)
+    return b""
+
+
+async def _abandon(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
+    """Close `response`, and let the generators below its `chunks` run out.
+
+    Left suspended, they would wait for the garbage collector, which trio warns about.
+    """
+    await response.aclose()
+    with suppress(StopAsyncIteration, *_TRANSPORT_ERRORS):
+        await anext(chunks)
 
 
 def _response_error(response: httpx.Response, what: str) -> APIResponseError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -12,8 +11,6 @@ from anyio.lowlevel import current_token
 from plastiq_async.errors import SessionStateError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import httpx
     from anyio.lowlevel import EventLoopToken
 
@@ -26,14 +23,20 @@ class Connections:
     Args:
         client: The client; closed by `aclose`.
         max_connections: How many calls may be under way at once.
+
+    Attributes:
+        closed: Whether they are closed.
+        calls: The scopes of the calls under way, for `aclose` to cancel.
+        permits: What a call must hold; there once `check_usable` has passed.
     """
+
+    permits: anyio.Semaphore
 
     def __init__(self, client: httpx.AsyncClient, max_connections: int) -> None:
         self.closed = False
+        self.calls: set[anyio.CancelScope] = set()
         self._client = client
-        # No checkpoint where a permit is free: the call itself has plenty of them.
-        self._permits = anyio.Semaphore(max_connections, fast_acquire=True)
-        self._calls: set[anyio.CancelScope] = set()
+        self._max_connections = max_connections
         self._loop: EventLoopToken | None = None
         self._pid = os.getpid()
 
@@ -51,21 +54,15 @@ class Connections:
             msg = "the session was made before a fork: make one in each process"
         elif self._loop is None:
             self._loop = loop
+            # Made in its event loop: outside of one anyio would make a slower adapter.
+            # No checkpoint where a permit is free: a call has plenty of them.
+            self.permits = anyio.Semaphore(self._max_connections, fast_acquire=True)
             return
         elif self._loop == loop:
             return
         else:
             msg = "the session belongs to another event loop: make one in each"
         raise SessionStateError(msg)
-
-    @contextmanager
-    def permit(self, scope: anyio.CancelScope) -> Iterator[anyio.Semaphore]:
-        """Let `aclose` cancel `scope` while the block waits for or holds a permit."""
-        self._calls.add(scope)
-        try:
-            yield self._permits
-        finally:
-            self._calls.discard(scope)
 
     async def aclose(self) -> None:
         """Cancel the calls under way and close the client; once is enough.
@@ -78,6 +75,6 @@ class Connections:
         if self._loop is not None:
             self.check_usable()
         self.closed = True
-        for scope in self._calls:
+        for scope in self.calls:
             scope.cancel()
         await self._client.aclose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -48,9 +49,20 @@ def decode_json(content: bytes) -> object:
     raise AnswerError(msg)
 
 
+_SNAKE = re.compile("_([a-z])")
+
+
+def _capital(match: re.Match[str]) -> str:
+    return match[1].upper()
+
+
 def _camel_case(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
+    return _SNAKE.sub(_capital, name)
+
+
+def _describe(error: BaseException, _: type | None) -> str:
+    # cattrs' own wording quotes the value for some types.
+    return "missing" if isinstance(error, KeyError) else "unexpected value"
 
 
 def configure_converter(converter: Converter) -> None:
@@ -105,10 +117,11 @@ def structure(value: object, cls: type[T]) -> T:
     try:
         if isinstance(value, dict):
             return api_converter().structure(value, cls)
-        paths = ["expected an object @ $"]
+        paths = ["unexpected value @ $"]
     except Exception as error:  # noqa: BLE001 -- the group may hold anything
         from cattrs import transform_error  # noqa: PLC0415 -- loaded by now
 
-        paths = transform_error(error)
+        paths = transform_error(error, format_exception=_describe)
+    wire_paths = (_SNAKE.sub(_capital, path) for path in paths)
     # As in decode_json: the errors hold the data.
-    raise AnswerError("; ".join(paths))
+    raise AnswerError("; ".join(wire_paths))

@@ -20,12 +20,22 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO}
 _SHOWN_HEADERS = ("content-type", "retry-after")
 
 
-def switch_on_logging() -> None:
+def _unquote(record: logging.LogRecord) -> bool:
+    """Cut out of a record what h11 quotes of the wire: perhaps another's secret."""
+    if isinstance(record.msg, str) and "bytearray(" in record.msg:
+        record.msg = record.msg.partition("bytearray(")[0] + "(not shown)"
+    return True
+
+
+def set_up_logging() -> None:
     """Write this library's log to stderr if ``PLASTIQ_LOG`` says so.
+
+    And make sure, whatever it says, that httpcore's own log quotes no answers.
 
     Raises:
         ConfigurationError: It is set to something else than ``debug`` or ``info``.
     """
+    logging.getLogger("httpcore.http11").addFilter(_unquote)
     wanted = os.environ.get("PLASTIQ_LOG")
     if not wanted:
         return

@@ -15,15 +15,17 @@ from uuid import UUID
 
 from plastiq_async import errors
 from plastiq_async._converter import AnswerError, decode_json
-from plastiq_async._validate import check_trace_id, check_uuid
+from plastiq_async._validate import check_trace_id
 from plastiq_async.errors import APIResponseError, APIStatusError, InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from datetime import datetime
 
     from plastiq_async._call import Operation, T
     from plastiq_async.models.common import ResponseInfo
+
+    Headers = Iterable[tuple[bytes, bytes]]
 
 _ERRORS: dict[int, type[APIStatusError]] = {
     400: errors.BadRequestError,
@@ -46,34 +48,40 @@ def is_success(status: int) -> bool:
     return 200 <= status < 300  # noqa: PLR2004 -- RFC 9110's own figures
 
 
-def parse_trace_id(values: Sequence[str]) -> UUID | None:
-    """Return the trace ID of an answer's ``Trace-Id`` headers.
+def header_values(headers: Headers, name: bytes) -> list[str]:
+    """Return the values of the headers called `name`, which is in lower case.
+
+    Each for itself: joined with commas, two of them would read as one.
+    """
+    return [value.decode("latin-1") for key, value in headers if key.lower() == name]
+
+
+def parse_trace_id(headers: Headers) -> UUID | None:
+    """Return the trace ID of an answer's ``Trace-Id`` header.
 
     None where there is none, or not the same valid one in all of them.
     """
-    if len(set(values)) != 1:
-        return None
-    try:
-        return check_trace_id(values[0])
-    except InvalidArgumentError:
-        return None
+    values = set(header_values(headers, b"trace-id"))
+    return _trace_id_or_none(values.pop()) if len(values) == 1 else None
 
 
-def parse_retry_after(values: Sequence[str], now: datetime) -> float | None:
-    """Return the seconds that an answer's ``Retry-After`` headers ask to wait.
+def parse_retry_after(headers: Headers, now: datetime) -> float | None:
+    """Return the seconds that an answer's ``Retry-After`` header asks to wait.
 
     Args:
-        values: The values of the headers, normally one: whole seconds or an HTTP date.
+        headers: The headers of the answer. Whole seconds or an HTTP date count.
         now: The present moment, aware.
 
     Returns:
         Seconds, 0 or more; None where there is no header, or anything but exactly one
         valid value.
     """
+    values = header_values(headers, b"retry-after")
     if len(values) != 1:
         return None
     value = values[0].strip()
-    # RFC 9110, section 10.2.3: digits alone. float() would take "nan" and "1e35".
+    # RFC 9110, section 10.2.3, has whole seconds; some servers send fractions. float()
+    # alone would take "nan" and "1e35", too.
     if re.fullmatch(r"[0-9]{1,18}(?:\.[0-9]{1,18})?", value):
         return float(value)
     try:
@@ -86,7 +94,7 @@ def parse_retry_after(values: Sequence[str], now: datetime) -> float | None:
 
 
 def status_error(
-    status: int, content: bytes, trace_id: UUID | None, retry_after: float | None
+    status: int, headers: Headers, content: bytes, now: datetime
 ) -> APIStatusError:
     """Return the error for an answer that is not 2xx.
 
@@ -95,9 +103,9 @@ def status_error(
 
     Args:
         status: The HTTP status.
+        headers: The headers; their trace ID comes before the body's.
         content: The body.
-        trace_id: The trace ID of the answer's header; the body's comes second.
-        retry_after: What `parse_retry_after` found.
+        now: The present moment, aware.
     """
     try:
         body = decode_json(content)
@@ -109,10 +117,10 @@ def status_error(
         _text(fields.get("message")) or _reason(status),
         status,
         _text(fields.get("code")),
-        _details(fields.get("errors") or fields.get("details")),
-        retry_after,
+        _details(fields.get("errors")) or _details(fields.get("details")),
+        parse_retry_after(headers, now),
     )
-    error.trace_id = trace_id or _uuid_or_none(fields.get("traceId"))
+    error.trace_id = parse_trace_id(headers) or _trace_id_or_none(fields.get("traceId"))
     return error
 
 
@@ -149,9 +157,9 @@ def _details(items: object) -> tuple[str, ...]:
     return tuple(text for text in texts if text)
 
 
-def _uuid_or_none(value: object) -> UUID | None:
+def _trace_id_or_none(value: object) -> UUID | None:
     try:
-        return check_uuid("traceId", value)
+        return check_trace_id(value)
     except InvalidArgumentError:
         return None
 

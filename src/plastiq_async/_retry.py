@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from plastiq_async._call import RetryRule
+from plastiq_async._call import RetryRule, call_of
 from plastiq_async.errors import (
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
     PlastiqError,
 )
-from plastiq_async.middleware import call_of
 
 if TYPE_CHECKING:
     import httpx
@@ -96,15 +95,29 @@ class Retry:
             return await call_next(request)
 
         try:
+            return await attempt()
+        except PlastiqError as error:
+            failures = [error]
+
+        async def attempt_again() -> httpx.Response:
+            # stamina starts with the failure above. To start it any earlier would add
+            # a quarter to the cost of the calls that need no second attempt.
+            if failures:
+                raise failures.pop()
+            return await attempt()
+
+        try:
             # The caller form shows the instrumentation no arguments.
             retrying = self._caller(attempts=call.max_retries + 1, timeout=None)
-            return await retrying(partial(_decide, call), attempt)
+            return await retrying(partial(_decide, call), attempt_again)
         except PlastiqError as error:
             call.describe(error)
             raise
 
 
 def _decide(call: Call, error: Exception) -> float | bool:
+    if error is call.provider_error:
+        return False
     wait = next_wait(
         error,
         rule=call.operation.retry,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import time
+from collections.abc import Iterable
 from datetime import timedelta
-from functools import lru_cache
 from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING
 
@@ -18,25 +19,24 @@ from plastiq_async._call import Call
 from plastiq_async._config import check_max_retries, check_timeout, load_config
 from plastiq_async._connections import Connections
 from plastiq_async._converter import api_converter
-from plastiq_async._logging import logger, switch_on_logging
+from plastiq_async._logging import logger, set_up_logging
 from plastiq_async._protocol import read_result
+from plastiq_async._request import RequestBuilder
 from plastiq_async._resources.client_secrets import ClientSecrets
 from plastiq_async._retry import Retry
 from plastiq_async._transport import make_transport
 from plastiq_async._validate import check_timeout as check_call_timeout
 from plastiq_async.errors import (
-    APIResponseError,
     APITimeoutError,
     ConfigurationError,
     PlastiqError,
     SessionStateError,
 )
-from plastiq_async.middleware import CALL_EXTENSION, TraceId, choose_trace_id
+from plastiq_async.middleware import TraceId
 from plastiq_async.models.common import ResponseInfo
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable
     from types import TracebackType
 
     from typing_extensions import Self
@@ -48,10 +48,6 @@ if TYPE_CHECKING:
     from plastiq_async.middleware import Handler, Middleware
 
 __all__ = ["PlastiqSession"]
-
-# An attempt that takes longer to connect is given up, so that another is possible. The
-# rest is the call's own deadline: httpx's other timeouts start anew with each byte.
-_TIMEOUTS = {"connect": 5.0, "read": None, "write": None, "pool": None}
 
 
 class PlastiqSession:
@@ -72,8 +68,9 @@ class PlastiqSession:
         max_retries: How many attempts may follow the first, 0 or more.
         max_connections: How many calls may be under way at once, 1 or more; the others
             wait, within their deadline.
-        transport: ``"httpx"``, or any `httpx.AsyncBaseTransport`, closed with the
-            session.
+        transport: ``"httpx"``; or ``"aiohttp"``, which is faster and for asyncio only
+            (extra ``plastiq-async[aiohttp]``); or any `httpx.AsyncBaseTransport`,
+            closed with the session.
         middleware: Your own, outermost first; see `plastiq_async.middleware`.
         verify: True to check the server's certificate; or the path of a file or folder
             of CA certificates; or an `ssl.SSLContext`; or False, for tests only.
@@ -102,7 +99,7 @@ class PlastiqSession:
         trust_env: bool = True,
         verify_trace_id: bool = True,
     ) -> None:
-        switch_on_logging()
+        set_up_logging()
         # Imported here and now rather than in somebody's event loop.
         api_converter()
         config = load_config(
@@ -122,6 +119,7 @@ class PlastiqSession:
                     proxy=proxy,
                     trust_env=trust_env,
                     max_connections=max_connections,
+                    verify_trace_id=verify_trace_id,
                 ),
                 verify_trace_id=verify_trace_id,
             ),
@@ -135,14 +133,7 @@ class PlastiqSession:
         self._max_retries = config.max_retries
         self._connections = Connections(client, config.max_connections)
         self._chain = _chain(Attempt(client), middleware)
-        self._url = lru_cache(maxsize=64)(lambda path: httpx.URL(self._base_url + path))
-        self._headers = (
-            (b"Host", self._url("").netloc),
-            (b"Accept", b"application/json"),
-            # The answers are tiny, and what is not inflated cannot explode.
-            (b"Accept-Encoding", b"identity"),
-            (b"Content-Type", b"application/json"),
-        )
+        self._build_request = RequestBuilder(config.base_url).build
         logger.info("session for %s", self._base_url)
 
     @property
@@ -204,55 +195,35 @@ class PlastiqSession:
         connections = self._connections
         connections.check_usable()
         seconds = self._timeout if within is None else check_call_timeout(within)
-        started = anyio.current_time()
         call = Call(
             operation=operation,
             max_retries=self._max_retries,
-            started=started,
-            deadline=started + seconds,
+            deadline=anyio.current_time() + seconds,
         )
-        with (
-            anyio.CancelScope(deadline=call.deadline) as scope,
-            connections.permit(scope) as permit,
-        ):
-            async with permit:
-                return await self._exchange(operation, call)
+        with anyio.CancelScope(deadline=call.deadline) as scope:
+            connections.calls.add(scope)
+            try:
+                async with connections.permits:
+                    return await self._exchange(operation, call)
+            finally:
+                connections.calls.discard(scope)
         error: PlastiqError = (
             SessionStateError("the session was closed during the call")
             if connections.closed
             else APITimeoutError(f"no result within the deadline of {seconds:g} s")
         )
-        call.trace_id = choose_trace_id(call)
+        call.trace_id = call.choose_trace_id()
         call.describe(error)
         raise error
 
     async def _exchange(self, operation: Operation[T], call: Call) -> T:
         """Send `operation` through the chain and return its result."""
-        request = httpx.Request(
-            operation.method,
-            self._url(operation.path),
-            headers=[
-                *self._headers,
-                (b"Content-Length", b"%d" % len(operation.body)),
-                *operation.headers,
-            ],
-            stream=httpx.ByteStream(operation.body),
-            extensions={"timeout": _TIMEOUTS, CALL_EXTENSION: call},
-        )
-        request.read()
-        # Once more, for answers that come from a middleware.
-        response = raise_for_status(await self._chain(request))
-        info = ResponseInfo(
-            status=response.status_code,
-            headers=response.headers,
-            trace_id=choose_trace_id(call),
-            attempts=call.attempts,
-            sent_at=call.sent_at,
-            elapsed=timedelta(seconds=anyio.current_time() - call.started),
-        )
+        request = self._build_request(operation, call)
         try:
-            return read_result(operation, response.content, info)
-        except APIResponseError as error:
+            # Once more, for answers that come from a middleware.
+            response = raise_for_status(await self._chain(request))
+            return read_result(operation, response.content, _info(call, response))
+        except PlastiqError as error:
             call.describe(error)
             raise
 
@@ -264,11 +235,11 @@ class _NoCookies(CookieJar):
         """Leave all cookies alone."""
 
 
-def _chain(innermost: Handler, middleware: Iterable[Middleware]) -> Handler:
-    """Return the onion around `innermost`."""
-    own = tuple(middleware)
+def _chain(innermost: Handler, middleware: object) -> Handler:
+    """Return the onion around `innermost`, with the user's `middleware` checked."""
+    own = tuple(middleware) if isinstance(middleware, Iterable) else (None,)
     if not all(callable(layer) for layer in own):
-        msg = "middleware must be async callables"
+        msg = "middleware must be an iterable of async callables"
         raise ConfigurationError(msg)
     handler = innermost
     for layer in (Retry(), *reversed(own), TraceId()):
@@ -278,3 +249,15 @@ def _chain(innermost: Handler, middleware: Iterable[Middleware]) -> Handler:
 
 def _around(layer: Middleware, call_next: Handler) -> Handler:
     return lambda request: layer(request, call_next)
+
+
+def _info(call: Call, response: httpx.Response) -> ResponseInfo:
+    """Return how `response` came about."""
+    return ResponseInfo(
+        status=response.status_code,
+        headers=response.headers,
+        trace_id=call.choose_trace_id(),
+        attempts=call.attempts,
+        sent_at=call.sent_at,
+        elapsed=timedelta(seconds=time.perf_counter() - call.started),
+    )

@@ -12,17 +12,20 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from plastiq_async._slots import KEEP_ALIVE, SlotTransport
 from plastiq_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TransportName = Literal["httpx"]
+TransportName = Literal["httpx", "aiohttp"]
+"""The built-in transports."""
+
 T = TypeVar("T")
 
 # NAT gateways drop idle connections silently after minutes: probe after 60 seconds.
 # The options' names differ by platform; macOS calls the first TCP_KEEPALIVE.
-_KEEP_ALIVE = [
+_SOCKET_OPTIONS = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     *(
         (socket.IPPROTO_TCP, getattr(socket, name), 60)
@@ -40,6 +43,7 @@ def make_transport(
     proxy: str | httpx.Proxy | None,
     trust_env: bool,
     max_connections: int,
+    verify_trace_id: bool,
 ) -> httpx.AsyncBaseTransport:
     """Return the transport of a session.
 
@@ -51,6 +55,8 @@ def make_transport(
         proxy: The proxy's URL; without it, the environment's if that is trusted.
         trust_env: Whether proxies and CA files come from environment variables.
         max_connections: How many connections it may keep.
+        verify_trace_id: Whether a connection is to be given up after an answer without
+            the request's trace ID.
 
     Raises:
         ConfigurationError: A setting is not usable; the error names it.
@@ -60,20 +66,27 @@ def make_transport(
             msg = "transport: a ready-made one cannot go with proxy or verify"
             raise ConfigurationError(msg)
         return transport
-    if transport != "httpx":
-        msg = 'transport must be "httpx" or an httpx.AsyncBaseTransport'
+    if transport not in {"httpx", "aiohttp"}:
+        msg = 'transport must be "httpx", "aiohttp" or an httpx.AsyncBaseTransport'
         raise ConfigurationError(msg)
     context = _ssl_context(verify, trust_env=trust_env)
-    chosen = _proxy(proxy, base_url, trust_env=trust_env)
-    limits = httpx.Limits(
-        max_connections=max_connections, max_keepalive_connections=max_connections
-    )
-    return _configured(
-        "proxy",
-        lambda: httpx.AsyncHTTPTransport(
-            verify=context, proxy=chosen, limits=limits, socket_options=_KEEP_ALIVE
-        ),
-    )
+    setting, url = _choose_proxy(proxy, base_url, trust_env=trust_env)
+    chosen = url if url is None else _configured(setting, lambda: _check_proxy(url))
+    if transport == "aiohttp":
+        return _make_aiohttp_pool(
+            context, chosen, max_connections, verify_trace_id=verify_trace_id
+        )
+
+    def make_slot() -> httpx.AsyncBaseTransport:
+        return httpx.AsyncHTTPTransport(
+            verify=context,
+            proxy=chosen,
+            limits=httpx.Limits(max_connections=1, keepalive_expiry=KEEP_ALIVE),
+            socket_options=_SOCKET_OPTIONS,
+        )
+
+    first = _configured(setting, make_slot)
+    return SlotTransport(first, make_slot, verify_trace_id=verify_trace_id)
 
 
 def _configured(setting: str, make: Callable[[], T]) -> T:
@@ -102,28 +115,55 @@ def _ssl_context(
         )
 
     def from_path() -> ssl.SSLContext:
-        path = Path(verify)
-        context = ssl.create_default_context(cafile=None if path.is_dir() else path)
-        if path.is_dir():
-            context.load_verify_locations(capath=path)
-        return context
+        if Path(verify).is_dir():
+            return ssl.create_default_context(capath=verify)
+        return ssl.create_default_context(cafile=verify)
 
     return _configured("verify", from_path)
 
 
-def _proxy(
+def _choose_proxy(
     proxy: str | httpx.Proxy | None, base_url: str, *, trust_env: bool
-) -> httpx.Proxy | None:
-    """Return the proxy for `base_url`, an explicit one before the environment's."""
-    setting = "proxy"
-    if proxy is None:
-        parts = urlsplit(base_url)
-        proxies = getproxies() if trust_env else {}
-        kind = next((kind for kind in (parts.scheme, "all") if proxies.get(kind)), None)
-        if kind is None or proxy_bypass(parts.netloc):
-            return None
-        setting = f"{kind.upper()}_PROXY"
-        proxy = proxies[kind] if "://" in proxies[kind] else f"http://{proxies[kind]}"
-    if isinstance(proxy, httpx.Proxy):
-        return proxy
-    return _configured(setting, lambda: httpx.Proxy(proxy))
+) -> tuple[str, str | httpx.Proxy | None]:
+    """Return the proxy to use for `base_url`, after the setting that names it."""
+    parts = urlsplit(base_url)
+    if proxy is not None or not trust_env or proxy_bypass(parts.netloc):
+        return "proxy", proxy
+    proxies = getproxies()
+    kind = parts.scheme if proxies.get(parts.scheme) else "all"
+    url = proxies.get(kind) or None
+    if url and "://" not in url:
+        url = f"http://{url}"
+    return f"{kind.upper()}_PROXY", url
+
+
+def _check_proxy(proxy: str | httpx.Proxy) -> httpx.Proxy:
+    checked = proxy if isinstance(proxy, httpx.Proxy) else httpx.Proxy(proxy)
+    if not checked.url.host:
+        raise ValueError
+    return checked
+
+
+def _make_aiohttp_pool(
+    context: ssl.SSLContext,
+    proxy: httpx.Proxy | None,
+    max_connections: int,
+    *,
+    verify_trace_id: bool,
+) -> httpx.AsyncBaseTransport:
+    try:
+        from plastiq_async._aiohttp import AiohttpPool  # noqa: PLC0415 -- an extra
+    except ModuleNotFoundError:
+        msg = (
+            'transport="aiohttp" needs an extra that is not installed: '
+            "pip install 'plastiq-async[aiohttp]'"
+        )
+        raise ConfigurationError(msg) from None
+    return AiohttpPool(
+        context=context,
+        proxy=proxy,
+        max_connections=max_connections,
+        keep_alive=KEEP_ALIVE,
+        socket_options=_SOCKET_OPTIONS,
+        verify_trace_id=verify_trace_id,
+    )

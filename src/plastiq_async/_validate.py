@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 from ipaddress import ip_address
 from uuid import RFC_4122, UUID
 
@@ -89,12 +89,9 @@ def check_ip(name: str, value: object) -> str:
 
 def is_duration(value: object) -> bool:
     """Tell whether `value` is a positive, finite number of seconds."""
-    return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and value > 0
-    )
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    return 0 < value <= sys.float_info.max
 
 
 def check_timeout(value: float) -> float:

@@ -16,25 +16,18 @@ is raised is a `PlastiqError`; no exception of httpx passes.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Protocol
-from uuid import UUID, uuid4
+from typing import Protocol
+from uuid import UUID
 
 import httpx
 
+from plastiq_async._call import call_of
 from plastiq_async._protocol import parse_trace_id
-from plastiq_async.errors import ConfigurationError
-from plastiq_async.tracing import current_trace_id
-
-if TYPE_CHECKING:
-    from plastiq_async._call import Call
 
 __all__ = ["Handler", "Middleware", "TraceId", "trace_id_of"]
 
 Handler = Callable[[httpx.Request], Awaitable[httpx.Response]]
 """The rest of the onion: takes the request, returns the answer."""
-
-# Under this key the session hands each call's state to the rooms on its way.
-CALL_EXTENSION = "plastiq_async.call"
 
 
 class Middleware(Protocol):
@@ -60,18 +53,6 @@ class Middleware(Protocol):
         ...
 
 
-def call_of(request: httpx.Request) -> Call:
-    """Return the state of the call that `request` belongs to."""
-    try:
-        return request.extensions[CALL_EXTENSION]  # type: ignore[no-any-return]
-    except KeyError:
-        msg = (
-            "middleware: passed on a request without the extensions of the one that "
-            "it was given"
-        )
-        raise ConfigurationError(msg) from None
-
-
 def trace_id_of(request: httpx.Request) -> UUID:
     """Return the trace ID that `request` carries; for a middleware of your own."""
     return UUID(request.headers["Trace-Id"])
@@ -89,15 +70,8 @@ class TraceId:
     ) -> httpx.Response:
         """Send the call's trace ID, and take over the one that the server used."""
         call = call_of(request)
-        call.trace_id = choose_trace_id(call)
-        sent = request.headers["Trace-Id"] = str(call.trace_id)
+        call.trace_id = call.choose_trace_id()
+        request.headers["Trace-Id"] = str(call.trace_id)
         response = await call_next(request)
-        if response.headers.get("Trace-Id") != sent:
-            returned = parse_trace_id(response.headers.get_list("Trace-Id"))
-            call.trace_id = returned or call.trace_id
+        call.trace_id = parse_trace_id(response.headers.raw) or call.trace_id
         return response
-
-
-def choose_trace_id(call: Call) -> UUID:
-    """Return the trace ID that `call` carries or, where it has none yet, should."""
-    return call.trace_id or call.operation.trace_id or current_trace_id() or uuid4()

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-HOST = "127.0.0.1"
-DEFAULT_PORT = 8642
+_HOST = "127.0.0.1"
+_DEFAULT_PORT = 8642
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,18 +56,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: list[str] = options.command
     port: int | None = options.port
     if port is None:
-        port = 0 if command else DEFAULT_PORT
+        port = 0 if command else _DEFAULT_PORT
     try:
         # Listening from here on: who connects early waits, and is not refused.
-        listener = socket.create_server((HOST, port))
+        listener = socket.create_server((_HOST, port))
     except OSError as error:
         return _complain(
-            f"Cannot listen on {HOST}:{port}: {error.strerror}. "
+            f"Cannot listen on {_HOST}:{port}: {error.strerror}. "
             "Choose another port with --port, or any free one with --port 0."
         )
     fake = FakePlastiq()
     settings = {
-        "PLASTIQ_BASE_URL": f"http://{HOST}:{listener.getsockname()[1]}/api",
+        "PLASTIQ_BASE_URL": f"http://{_HOST}:{listener.getsockname()[1]}/api",
         "PLASTIQ_ACCESS_TOKEN": fake.access_token,
         "PLASTIQ_PAYER_ID": str(fake.payer_id),
     }
@@ -103,7 +103,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--port",
         type=_port,
-        help=f"0 is any free one; default: {DEFAULT_PORT}, with a command 0",
+        help=f"0 is any free one; default: {_DEFAULT_PORT}, with a command 0",
     )
     parser.add_argument(
         "command",

@@ -27,7 +27,7 @@ from plastiq_async.testing import (
     SecretUnknownError,
     SecretUsedError,
 )
-from plastiq_async.testing.checks import MAX_BODY_BYTES
+from plastiq_async.testing._checks import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
     from starlette.types import Message

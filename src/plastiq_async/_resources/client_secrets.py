@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from plastiq_async._call import Operation, RetryRule
-from plastiq_async._converter import structure
+from plastiq_async._converter import AnswerError, structure
 from plastiq_async._resources.base import Resource
 from plastiq_async._version import user_agent
 from plastiq_async.models.client_secrets import ClientSecret, CreateClientSecret
@@ -20,16 +20,24 @@ if TYPE_CHECKING:
     from plastiq_async.models.common import EndUser, ResponseInfo
 
 
+# Made once: json.dumps builds one at every call with separators.
+_encoder = json.JSONEncoder(separators=(",", ":"))
+
+
 @attrs.frozen
 class _Answer:
     """The body of a 200 or 201."""
 
-    client_secret: str = attrs.field(validator=attrs.validators.min_len(1), repr=False)
+    client_secret: str = attrs.field(repr=False)
 
 
 def _result(body: object, info: ResponseInfo) -> ClientSecret:
+    secret = structure(body, _Answer).client_secret
+    if not secret:
+        msg = "empty text @ $.clientSecret"
+        raise AnswerError(msg)
     return ClientSecret(
-        client_secret=structure(body, _Answer).client_secret,
+        client_secret=secret,
         trace_id=info.trace_id,
         issued_at=info.sent_at,
         response=info,
@@ -44,7 +52,7 @@ def _operation(request: CreateClientSecret) -> Operation[ClientSecret]:
         method="POST",
         path="/client-secrets",
         headers=_end_user_headers(request.end_user),
-        body=json.dumps(body, separators=(",", ":")).encode(),
+        body=_encoder.encode(body).encode(),
         trace_id=request.trace_id,
         # An unused secret expires after 60 seconds: creating a second is harmless.
         retry=RetryRule.ALWAYS,

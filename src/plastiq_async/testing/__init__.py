@@ -28,10 +28,10 @@ except ModuleNotFoundError:
         name="starlette",
     ) from None
 
-from .fake import FakePlastiq
-from .faults import ErrorShape
-from .records import IssuedSecret, RecordedRequest
-from .vault import (
+from ._fake import FakePlastiq
+from ._faults import ErrorShape
+from ._records import IssuedSecret, RecordedRequest
+from ._vault import (
     RedeemError,
     SecretExpiredError,
     SecretUnknownError,

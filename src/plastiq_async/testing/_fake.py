@@ -10,15 +10,15 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from .app import make_app
-from .faults import FaultQueue
-from .transport import FakeTransport
-from .vault import SecretVault
+from ._app import make_app
+from ._faults import FaultQueue
+from ._transport import FakeTransport
+from ._vault import SecretVault
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-    from .records import RecordedRequest
+    from ._records import RecordedRequest
 
 __all__ = ["FakePlastiq"]
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import attrs
 
-from .records import IssuedSecret
+from ._records import IssuedSecret
 
 __all__ = [
     "RedeemError",

@@ -19,8 +19,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from .answers import error_answer, fault_answer
-from .checks import (
+from ._answers import error_answer, fault_answer
+from ._checks import (
     MAX_BODY_BYTES,
     InvalidRequestError,
     bearer_token,
@@ -28,13 +28,13 @@ from .checks import (
     parse_trace_id,
     requested_payer,
 )
-from .faults import Delay, Drop, Fail, Garble, Refuse
-from .records import RecordedRequest
+from ._faults import Delay, Drop, Fail, Garble, Refuse
+from ._records import RecordedRequest
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from .fake import FakePlastiq
+    from ._fake import FakePlastiq
 
 __all__ = ["ConnectionLostError", "make_app"]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import anyio
 import httpx
 
-from .app import ConnectionLostError
-from .faults import Refuse
+from ._app import ConnectionLostError
+from ._faults import Refuse
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

@@ -8,7 +8,7 @@ from typing import Literal
 
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from .faults import Fail, Garble
+from ._faults import Fail, Garble
 
 __all__ = ["error_answer", "fault_answer"]
 

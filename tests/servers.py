@@ -1,0 +1,183 @@
+"""A scriptable server on a loopback socket, in threads: it serves any event loop.
+
+What it does with a request is a `Step`. The n-th request, over all connections, gets
+the n-th step; the last step is for all that follow::
+
+    with Server(drop, answer(503), answer()) as server:
+        ...
+    assert len(server.requests) == 3
+
+The steps themselves are in `tests.steps`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+from collections import deque
+from collections.abc import Callable
+
+import attrs
+from typing_extensions import Self
+
+# No thread waits longer for anything, and no request is larger.
+_LONGEST = 30.0
+_LARGEST = 1 << 20
+
+
+@attrs.frozen
+class Request:
+    """A request as it came over the wire, its line apart from its headers."""
+
+    line: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def header(self, wanted: str) -> str:
+        """Return the values of a header, joined, or an empty text."""
+        found = [text for name, text in self.headers if name.lower() == wanted.lower()]
+        return ", ".join(found)
+
+
+class Connection:
+    """One client's connection, in the hands of a `Step`."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.requests: list[Request] = []
+        self.closed = threading.Event()
+        self._socket = sock
+        self._received = b""
+        sock.settimeout(_LONGEST)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def start_tls(self, context: ssl.SSLContext) -> None:
+        """Shake hands, as a server."""
+        self._socket = context.wrap_socket(self._socket, server_side=True)
+
+    def receive(self) -> Request:
+        """Return the next request; raise OSError once the client has hung up."""
+        while b"\r\n\r\n" not in self._received:
+            self._receive_more()
+        head, _, self._received = self._received.partition(b"\r\n\r\n")
+        line, *lines = head.decode().split("\r\n")
+        pairs = (line.partition(":") for line in lines)
+        headers = [(name, value.strip()) for name, _, value in pairs]
+        length = int(Request(line, headers, b"").header("Content-Length") or 0)
+        while len(self._received) < length:
+            self._receive_more()
+        request = Request(line, headers, self._received[:length])
+        self._received = self._received[length:]
+        self.requests.append(request)
+        return request
+
+    def _receive_more(self) -> None:
+        data = self._socket.recv(1 << 16)
+        self._received += data
+        if not data or len(self._received) > _LARGEST:
+            raise OSError
+
+    def send(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self._socket.sendall(data)
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but not beyond the end of the server."""
+        self.closed.wait(seconds)
+
+    def close(self) -> None:
+        """End it in order (FIN)."""
+        self.closed.set()
+        with contextlib.suppress(OSError):
+            # SSLSocket's own is not made for calls from another thread.
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+        self._socket.close()
+
+    def reset(self) -> None:
+        """End it with a bang (RST)."""
+        linger = struct.pack("ii", 1, 0)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self._socket.close()
+        self.closed.set()
+
+
+Step = Callable[[Connection, Request], None]
+
+
+class Server:
+    """Listens within its `with` block; raises at its end what a step raised.
+
+    Args:
+        steps: What to do with each request, at least one.
+        tls: For https.
+    """
+
+    def __init__(self, *steps: Step, tls: ssl.SSLContext | None = None) -> None:
+        self.requests: list[Request] = []
+        self.connections: list[Connection] = []
+        self._steps = deque(steps)
+        self._tls = tls
+        self._lock = threading.Lock()
+        self._stopping = False
+        self._failures: list[Exception] = []
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections neither side has closed."""
+        return sum(not one.closed.is_set() for one in self.connections)
+
+    def __enter__(self) -> Self:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self._address = self._listener.getsockname()
+        scheme = "https" if self._tls else "http"
+        self.url = f"{scheme}://127.0.0.1:{self._address[1]}"
+        self.base_url = f"{self.url}/api"
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._stopping = True
+        # Wakes the thread that accepts; closing the listener does so on Linux only.
+        socket.create_connection(self._address).close()
+        self._threads[0].join(_LONGEST)
+        self._listener.close()
+        for connection in self.connections:
+            connection.close()
+        for thread in self._threads:
+            thread.join(_LONGEST)
+        assert not any(thread.is_alive() for thread in self._threads)
+        if self._failures and kind is None:
+            raise self._failures[0]
+
+    def _accept(self) -> None:
+        while True:
+            sock, _ = self._listener.accept()
+            if self._stopping:
+                sock.close()
+                return
+            self.connections.append(Connection(sock))
+            arguments = self.connections[-1:]
+            thread = threading.Thread(target=self._serve, args=arguments, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection: Connection) -> None:
+        try:
+            if self._tls:
+                connection.start_tls(self._tls)
+            while True:
+                request = connection.receive()
+                with self._lock:
+                    self.requests.append(request)
+                    many = len(self._steps) > 1
+                    step = self._steps.popleft() if many else self._steps[0]
+                step(connection, request)
+        except OSError:
+            pass  # one of the sides has closed it
+        except Exception as error:  # noqa: BLE001  # for the main thread to raise
+            self._failures.append(error)
+        finally:
+            connection.close()

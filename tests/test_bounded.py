@@ -1,0 +1,424 @@
+"""What comes up from a transport: bounded, whole, this call's own, in our errors."""
+
+from __future__ import annotations
+
+import gzip
+import inspect
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterable
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from plastiq_async import (
+    APIConnectionError,
+    APIResponseError,
+    APIStatusError,
+    AuthenticationError,
+    PlastiqError,
+    PlastiqSession,
+    ServiceUnavailableError,
+)
+from plastiq_async._bounded import MAX_BODY
+from tests.helpers import PAYER, TOKEN, eventually, session_for
+from tests.servers import Connection, Request, Server
+from tests.steps import answer, response
+
+SECRET = b'{"clientSecret": "XYZCLIENTSECRET123"}'
+OTHER = "11111111-1111-4111-8111-111111111111"
+
+
+class Transport(httpx.AsyncBaseTransport):
+    """Answers with what a function makes of the request."""
+
+    def __init__(self, handle: Callable[[httpx.Request], httpx.Response]) -> None:
+        self.handle = handle
+        self.calls = 0
+        self.closed = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Count, and answer."""
+        self.calls += 1
+        return self.handle(request)
+
+    async def aclose(self) -> None:
+        """Count."""
+        self.closed += 1
+
+
+class Stream(httpx.AsyncByteStream):
+    """A body in chunks, which counts how many were read."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self.chunks = iter(chunks)
+        self.read = 0
+        self.closed = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Start; no generator, which would have to be closed as well."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Give the next chunk."""
+        self.read += 1
+        return next(self.chunks)
+
+    async def aclose(self) -> None:
+        """Remember."""
+        self.closed = True
+
+
+def httpx_errors() -> list[type[Exception]]:
+    """Return all exceptions that httpx exports."""
+    exported = [getattr(httpx, name) for name in httpx.__all__]
+    return [
+        one for one in exported if isinstance(one, type) and issubclass(one, Exception)
+    ]
+
+
+def make_error(kind: type[Exception], text: str) -> Exception:
+    """Return an instance, whatever its constructor wants to have."""
+    request = httpx.Request("POST", "http://127.0.0.1")
+    values = {
+        "message": text,
+        "request": request,
+        "response": httpx.Response(500, request=request),
+    }
+    if kind.__module__ == "builtins":
+        return kind(text)
+    wanted = inspect.signature(kind).parameters.values()
+    return kind(
+        **{one.name: values[one.name] for one in wanted if one.default is one.empty}
+    )
+
+
+UNSENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}
+UNSENT |= {"UnsupportedProtocol"}
+
+
+async def create(session: PlastiqSession, expected: type[PlastiqError]) -> PlastiqError:
+    """Return the error that a call ends in."""
+    async with session:
+        with pytest.raises(expected) as info:
+            await session.client_secrets.create(PAYER)
+    assert type(info.value) is expected
+    return info.value
+
+
+@pytest.mark.parametrize(
+    "kind", [*httpx_errors(), OSError, ConnectionResetError], ids=lambda k: k.__name__
+)
+async def test_transport_error(kind: type[Exception]) -> None:
+    """No exception of httpx gets out; whether the request may have arrived is told."""
+    raised = make_error(kind, "XYZCLIENTSECRET123")
+
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise raised
+
+    session = PlastiqSession(TOKEN, transport=Transport(fail), max_retries=0)
+    error = await create(session, APIConnectionError)
+    assert kind.__name__ in str(error)
+    assert error.outcome_unknown == (kind.__name__ not in UNSENT)
+    assert error.attempts == 1
+    assert error.__suppress_context__
+    if issubclass(kind, httpx.ProtocolError):
+        # Its text may quote another answer.
+        assert "XYZ" not in str(error)
+        assert error.__cause__ is None
+    else:
+        assert error.__cause__ is raised
+    assert error.__context__ is None or error.__context__ is error.__cause__
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"), [(None, "no reason given"), (OSError("cut"), "cut")]
+)
+async def test_error_without_a_text(cause: Exception | None, reason: str) -> None:
+    """Where an error says nothing, what is behind it does."""
+
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("") from cause
+
+    session = PlastiqSession(TOKEN, transport=Transport(fail), max_retries=0)
+    error = await create(session, APIConnectionError)
+    assert f"ConnectError: {reason} [" in str(error)
+
+
+@pytest.mark.usefixtures("quick_retries")
+async def test_protocol_error_on_the_wire() -> None:
+    """What is no HTTP is retried, and not quoted."""
+
+    def babble(connection: Connection, _: Request) -> None:
+        connection.send(b"XYZCLIENTSECRET123\r\n\r\n")
+
+    with Server(babble) as server:
+        error = await create(session_for(server), APIConnectionError)
+    assert error.attempts == len(server.connections) == 3
+    assert "XYZ" not in str(error)
+    assert error.outcome_unknown
+
+
+async def test_other_errors_of_a_transport() -> None:
+    """A mistake in a transport is not hidden."""
+
+    def fail(_: httpx.Request) -> httpx.Response:
+        raise ZeroDivisionError
+
+    async with PlastiqSession(TOKEN, transport=Transport(fail)) as session:
+        with pytest.raises(ZeroDivisionError):
+            await session.client_secrets.create(PAYER)
+
+
+async def test_sync_stream() -> None:
+    """A transport that is not async is told so."""
+    transport = Transport(lambda _: httpx.Response(200, stream=httpx.SyncByteStream()))
+    async with PlastiqSession(TOKEN, transport=transport) as session:
+        with pytest.raises(TypeError, match="not async"):
+            await session.client_secrets.create(PAYER)
+
+
+async def test_close() -> None:
+    """The transport is closed along with the session, once."""
+    transport = Transport(lambda _: httpx.Response(200, content=SECRET))
+    async with PlastiqSession(TOKEN, transport=transport) as session:
+        await session.client_secrets.create(PAYER)
+        assert transport.closed == 0
+    await session.aclose()
+    assert transport.closed == 1
+
+
+def endless(chunk: bytes) -> Iterable[bytes]:
+    """Give a chunk again and again, though not until the machine is full."""
+    for _ in range(1000):
+        yield chunk
+
+
+@pytest.mark.parametrize("encoding", [None, "gzip"])
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 503])
+async def test_endless_body(status: int, encoding: str | None) -> None:
+    """No more than the cap is read, whatever the status; that is final."""
+    chunk = bytes(1 << 16)
+    compressor = zlib.compressobj(wbits=31)
+    chunks = (
+        compressor.compress(one) + compressor.flush(zlib.Z_SYNC_FLUSH)
+        if encoding
+        else one
+        for one in endless(chunk)
+    )
+    stream = Stream(chunks)
+    headers = {"Content-Encoding": encoding} if encoding else {}
+    transport = Transport(
+        lambda _: httpx.Response(status, headers=headers, stream=stream)
+    )
+
+    async def provide() -> str:
+        return TOKEN
+
+    error = await create(PlastiqSession(provide, transport=transport), APIResponseError)
+    assert isinstance(error, APIResponseError)
+    assert str(MAX_BODY) in str(error)
+    assert (error.status_code, error.attempts) == (status, 1)
+    assert not error.outcome_unknown
+    assert transport.calls == 1
+    assert stream.read <= MAX_BODY // len(chunk) + 2
+    assert stream.closed
+
+
+async def test_bomb_in_one_chunk() -> None:
+    """A body that inflates to a thousand times its size does not."""
+    bomb = gzip.compress(bytes(32 << 20), 1)
+    assert len(bomb) < MAX_BODY
+    with Server(answer(200, bomb, [("Content-Encoding", "gzip")])) as server:
+        error = await create(session_for(server), APIResponseError)
+    assert str(MAX_BODY) in str(error)
+
+
+@pytest.mark.parametrize("status", [200, 401])
+async def test_largest_body(status: int) -> None:
+    """A body that just fits under the cap is read."""
+    body = SECRET.ljust(MAX_BODY)
+    with Server(answer(status, body)) as server:
+        session = session_for(server)
+        if status == 401:
+            await create(session, AuthenticationError)
+        else:
+            async with session:
+                secret = await session.client_secrets.create(PAYER)
+            assert secret.client_secret == "XYZCLIENTSECRET123"
+
+
+def encoded(encoding: str, body: bytes) -> bytes:
+    """Return a body as a server that compresses sends it."""
+    if "gzip" in encoding.lower():
+        return gzip.compress(body)
+    return zlib.compress(body) if encoding == "deflate" else body
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZip", "deflate", "identity"])
+async def test_compressed_body(encoding: str) -> None:
+    """Gateways that compress unasked are understood."""
+    body = encoded(encoding, SECRET)
+    with Server(answer(200, body, [("Content-Encoding", encoding)])) as server:
+        async with session_for(server) as session:
+            secret = await session.client_secrets.create(PAYER)
+    assert secret.client_secret == "XYZCLIENTSECRET123"
+    assert "Content-Encoding" not in secret.response.headers
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "problem"),
+    [
+        ("gzip", gzip.compress(SECRET)[:-4], "cut short"),
+        ("deflate", zlib.compress(SECRET)[:-1], "cut short"),
+        ("gzip", b"", "cut short"),
+        ("gzip", SECRET, "corrupt"),
+        ("gzip", gzip.compress(SECRET)[:-8] + bytes(8), "corrupt"),
+        ("br", SECRET, "not asked for"),
+        ("gzip, gzip", gzip.compress(gzip.compress(SECRET)), "not asked for"),
+    ],
+)
+async def test_broken_encoding(encoding: str, body: bytes, problem: str) -> None:
+    """Half an answer is none, and what is not understood is not guessed."""
+    with Server(answer(200, body, [("Content-Encoding", encoding)])) as server:
+        error = await create(session_for(server), APIResponseError)
+    assert problem in str(error)
+    assert error.__cause__ is None
+    assert error.__context__ is None or error.__suppress_context__
+    assert len(server.requests) == 1
+
+
+@pytest.mark.usefixtures("quick_retries")
+@pytest.mark.parametrize("encoding", ["gzip", "br"])
+async def test_broken_encoding_of_an_error(encoding: str) -> None:
+    """A status that is not 2xx says enough, and is retried as any other of its kind."""
+    with Server(answer(503, SECRET, [("Content-Encoding", encoding)])) as server:
+        error = await create(session_for(server), ServiceUnavailableError)
+    assert error.attempts == 3
+
+
+async def test_broken_encoding_in_chunks() -> None:
+    """What is still to come of a broken body is left behind without a warning."""
+    headers = [("Content-Encoding", "gzip"), ("Transfer-Encoding", "chunked")]
+    body = b"26\r\n" + SECRET + b"\r\n"
+    with Server(answer(200, body * 3 + b"0\r\n\r\n", headers)) as server:
+        async with session_for(server) as session:
+            with pytest.raises(APIResponseError, match="corrupt"):
+                await session.client_secrets.create(PAYER)
+            await eventually(lambda: server.open_connections == 0)
+
+
+@pytest.mark.usefixtures("quick_retries")
+@pytest.mark.parametrize(
+    "headers", [[("Content-Length", "1000")], [("Transfer-Encoding", "chunked")]]
+)
+async def test_truncated_body(headers: list[tuple[str, str]]) -> None:
+    """An answer that ends too early is no answer, and the call is retried."""
+
+    def truncate(connection: Connection, request: Request) -> None:
+        chunk = b"200\r\n" if headers[0][1] == "chunked" else b""
+        connection.send(response(request, body=chunk + SECRET, headers=headers))
+        connection.close()
+
+    with Server(truncate, answer(body=SECRET)) as server:
+        async with session_for(server) as session:
+            secret = await session.client_secrets.create(PAYER)
+    assert secret.response.attempts == 2
+
+
+@pytest.mark.parametrize(
+    "location", ["http://127.0.0.2:9/", "javascript:alert(1)", "http://xn--/", "/x y"]
+)
+@pytest.mark.parametrize("status", [301, 307])
+async def test_location(location: str, status: int) -> None:
+    """A redirect goes nowhere, however bad its target."""
+    with Server(answer(status, b"", [("Location", location)])) as server:
+        error = await create(session_for(server), APIStatusError)
+    assert isinstance(error, APIStatusError)
+    assert error.status_code == status
+    assert len(server.requests) == 1
+
+
+async def test_hidden_headers() -> None:
+    """A caller sees the answer's headers, but for those that are spent."""
+    headers = [("Location", "/x"), ("Set-Cookie", "a=b"), ("X-Seen", "1")]
+    with Server(answer(headers=headers)) as server:
+        async with session_for(server) as session:
+            secret = await session.client_secrets.create(PAYER)
+    seen = secret.response.headers
+    assert seen["x-seen"] == "1"
+    assert not {"location", "set-cookie"} & set(seen)
+
+
+FOREIGN = [
+    [("Trace-Id", OTHER)],
+    [("Trace-Id", "garbage")],
+    [("trace-id", OTHER), ("Trace-Id", OTHER)],
+]
+
+
+@pytest.mark.usefixtures("quick_retries")
+@pytest.mark.parametrize("headers", FOREIGN)
+async def test_foreign_answer(headers: list[tuple[str, str]]) -> None:
+    """Another call's answer is refused, its connection closed, the call retried."""
+    foreign = answer(200, SECRET, headers, trace_id=None)
+    with Server(foreign, answer()) as server:
+        async with session_for(server) as session:
+            secret = await session.client_secrets.create(PAYER)
+    assert secret.response.attempts == 2
+    assert secret.client_secret == f"secret-of-{secret.trace_id}"
+    assert len(server.connections) == 2
+
+
+async def test_foreign_answer_is_no_answer() -> None:
+    """Without retries it counts as a lost connection."""
+    with Server(answer(trace_id=OTHER)) as server:
+        error = await create(session_for(server, max_retries=0), APIConnectionError)
+    assert "trace ID" in str(error)
+    assert str(error.trace_id) == server.requests[0].header("Trace-Id")
+    assert error.outcome_unknown
+
+
+async def test_foreign_error() -> None:
+    """An error is an error; the trace ID to tell support is the server's."""
+    with Server(answer(403, b"", trace_id=OTHER)) as server:
+        async with session_for(server) as session:
+            with pytest.raises(APIStatusError) as info:
+                await session.client_secrets.create(PAYER)
+    assert info.value.trace_id == UUID(OTHER)
+
+
+async def test_gateway_that_rewrites_the_trace_id() -> None:
+    """For such a gateway the check can be switched off; its ID is reported."""
+    with Server(answer(trace_id=OTHER)) as server:
+        async with session_for(server, verify_trace_id=False) as session:
+            secret = await session.client_secrets.create(PAYER)
+    assert secret.trace_id == secret.response.trace_id == UUID(OTHER)
+    assert server.requests[0].header("Trace-Id") != OTHER
+
+
+@pytest.mark.parametrize("verify", [True, False])
+async def test_trace_id_in_upper_case(verify: bool) -> None:
+    """The letters' case does not matter."""
+    trace_id = uuid4()
+    with Server(answer(trace_id=str(trace_id).upper())) as server:
+        async with session_for(server, verify_trace_id=verify) as session:
+            secret = await session.client_secrets.create(PAYER, trace_id=trace_id)
+    assert secret.trace_id == trace_id
+
+
+async def test_answer_without_a_trace_id() -> None:
+    """It is accepted under the trace ID that was sent."""
+    with Server(answer(trace_id=None)) as server:
+        async with session_for(server) as session:
+            secret = await session.client_secrets.create(PAYER)
+    assert str(secret.trace_id) == server.requests[0].header("Trace-Id")
+
+
+async def test_connection_after_an_answer_without_a_trace_id() -> None:
+    """Whose such an answer was is not certain: the connection is not used again."""
+    with Server(answer(trace_id=None)) as server:
+        async with session_for(server) as session:
+            for _ in range(2):
+                await session.client_secrets.create(PAYER)
+    assert len(server.connections) == 2

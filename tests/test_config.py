@@ -1,0 +1,267 @@
+"""What a session is made with: arguments first, then the environment, then defaults."""
+
+from __future__ import annotations
+
+import math
+import traceback
+from typing import Any
+
+import pytest
+
+from plastiq_async import ConfigurationError, PlastiqSession
+from plastiq_async._config import Config, load_config
+
+SANDBOX = "https://connect.sandbox.plastiq.com/api"
+PRODUCTION = "https://connect.plastiq.com/api"
+BAD_TOKENS = ["", " ", "a b", " s3cr3t", "s3cr3t\n", "s3cr3t\r\nX: y", "s3cr3t\0"]
+BAD_URLS = [
+    (" https://a.example", "a URL in printable ASCII"),
+    ("https://a.example/a b", "a URL in printable ASCII"),
+    ("https://a.example\n", "a URL in printable ASCII"),
+    ("https://a.ex\r\nample", "a URL in printable ASCII"),
+    ("https://\u00e9.example", "a URL in printable ASCII"),
+    ("a.example", "an absolute URL"),
+    ("/api", "an absolute URL"),
+    ("//a.example", "an absolute URL"),
+    ("https://", "an absolute URL"),
+    ("https:///api", "an absolute URL"),
+    ("https://:443", "an absolute URL"),
+    ("ftp://a.example", "an absolute URL"),
+    ("file:///etc", "an absolute URL"),
+    ("javascript:alert(1)", "an absolute URL"),
+    ("https://a.example:0", "an absolute URL"),
+    ("https://a.example:65536", "an absolute URL"),
+    ("https://a.example:x", "an absolute URL"),
+    ("https://[::1", "an absolute URL"),
+    ("https://user@a.example", "no user name"),
+    ("https://@a.example", "no user name"),
+    ("https://u:s3cr3t@a.example", "no user name"),
+    ("https://a.example?", "no user name"),
+    ("https://a.example/?s3cr3t=1", "no user name"),
+    ("https://a.example/#", "no user name"),
+    ("http://a.example", "a URL of https"),
+    ("HTTP://a.example", "a URL of https"),
+    ("http://connect.plastiq.com/api", "a URL of https"),
+    ("http://10.0.0.1", "a URL of https"),
+    ("http://0.0.0.0", "a URL of https"),
+    ("http://127.0.0.1.a.example", "a URL of https"),
+    ("http://localhost.a.example", "a URL of https"),
+    ("http://[2001:db8::1]", "a URL of https"),
+]
+
+
+def load(**changes: Any) -> Config:
+    """Return the settings of a session that is made with `changes`."""
+    arguments: dict[str, Any] = {
+        "access_token": "token",
+        "environment": None,
+        "base_url": None,
+        "timeout": 30.0,
+        "max_retries": 2,
+        "max_connections": 100,
+    }
+    return load_config(**arguments | changes)
+
+
+def refusal(**changes: Any) -> str:
+    """Return what is said about `changes`, which must be refused."""
+    with pytest.raises(ConfigurationError) as info:
+        load(**changes)
+    assert info.value.method is None
+    text = "".join(traceback.format_exception(info.value))
+    message: str = info.value.args[0]
+    assert message in text
+    assert info.value.__cause__ is None
+    assert info.value.__context__ is None or info.value.__suppress_context__
+    return message
+
+
+def test_settings() -> None:
+    """What is given and usable is kept."""
+    config = load(timeout=1, max_retries=0, max_connections=1)
+    assert config == Config(
+        access_token="token",
+        base_url=SANDBOX,
+        timeout=1,
+        max_retries=0,
+        max_connections=1,
+    )
+
+
+def test_token_hidden() -> None:
+    """The token is not in the repr."""
+    assert "s3cr3t" not in repr(load(access_token="s3cr3t"))
+
+
+def test_token_of_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The token comes from the environment, unless it is given."""
+    monkeypatch.setenv("PLASTIQ_ACCESS_TOKEN", "inherited")
+    assert load(access_token=None).access_token == "inherited"
+    assert load(access_token="given").access_token == "given"
+
+
+def test_token_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider is kept as it is, unasked, before the environment's token."""
+
+    async def provide() -> str:
+        pytest.fail("the provider was asked")
+
+    monkeypatch.setenv("PLASTIQ_ACCESS_TOKEN", "inherited")
+    assert load(access_token=provide).access_token is provide
+
+
+@pytest.mark.parametrize("inherited", [None, ""])
+def test_no_token(monkeypatch: pytest.MonkeyPatch, inherited: str | None) -> None:
+    """Without any token, the error says where one may come from."""
+    if inherited is not None:
+        monkeypatch.setenv("PLASTIQ_ACCESS_TOKEN", inherited)
+    message = refusal(access_token=None)
+    assert message == "no access token: pass access_token or set PLASTIQ_ACCESS_TOKEN"
+
+
+@pytest.mark.parametrize("token", [*BAD_TOKENS, "s3cr3t\u00e9", 5, b"s3cr3t"])
+def test_bad_token(token: object) -> None:
+    """A token that no header can hold is refused, and not repeated."""
+    message = refusal(access_token=token)
+    assert message.startswith("access_token must be a string of visible ASCII")
+    assert "s3cr3t" not in message
+
+
+@pytest.mark.parametrize("token", [" ", "a b", "s3cr3t\n"])
+def test_bad_token_of_environment(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    """A bad token of the environment is refused by the variable's name."""
+    monkeypatch.setenv("PLASTIQ_ACCESS_TOKEN", token)
+    message = refusal(access_token=None)
+    assert message.startswith("PLASTIQ_ACCESS_TOKEN must be a string of visible ASCII")
+    assert "s3cr3t" not in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "base_url"),
+    [
+        ({}, {}, SANDBOX),
+        ({"environment": "sandbox"}, {}, SANDBOX),
+        ({"environment": "production"}, {}, PRODUCTION),
+        ({"base_url": "https://a.example"}, {}, "https://a.example"),
+        (
+            {"base_url": "https://a.example", "environment": "production"},
+            {"BASE_URL": "https://b.example", "ENVIRONMENT": "sandbox"},
+            "https://a.example",
+        ),
+        (
+            {"environment": "production"},
+            {"BASE_URL": "https://b.example", "ENVIRONMENT": "sandbox"},
+            PRODUCTION,
+        ),
+        (
+            {},
+            {"BASE_URL": "https://b.example", "ENVIRONMENT": "production"},
+            "https://b.example",
+        ),
+        ({}, {"ENVIRONMENT": "production"}, PRODUCTION),
+        ({}, {"ENVIRONMENT": "sandbox"}, SANDBOX),
+        ({}, {"BASE_URL": "", "ENVIRONMENT": ""}, SANDBOX),
+        ({}, {"BASE_URL": "", "ENVIRONMENT": "production"}, PRODUCTION),
+    ],
+)
+def test_server(
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: dict[str, str],
+    variables: dict[str, str],
+    base_url: str,
+) -> None:
+    """The first that is set of URL, environment, and their variables is the server."""
+    for name, value in variables.items():
+        monkeypatch.setenv(f"PLASTIQ_{name}", value)
+    assert load(**arguments).base_url == base_url
+
+
+@pytest.mark.parametrize("value", ["", "staging", "SANDBOX", 5, [], {}])
+def test_bad_environment(value: object) -> None:
+    """An unknown environment is refused with those that there are."""
+    message = refusal(environment=value)
+    assert message == "environment must be one of sandbox, production"
+
+
+def test_bad_environment_of_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unknown environment in the variable is refused by the variable's name."""
+    monkeypatch.setenv("PLASTIQ_ENVIRONMENT", "staging")
+    message = refusal()
+    assert message == "PLASTIQ_ENVIRONMENT must be one of sandbox, production"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://a.example/api", "https://a.example/api"),
+        ("https://a.example/api//", "https://a.example/api"),
+        ("HTTPS://a.example:8443/", "HTTPS://a.example:8443"),
+        ("http://localhost:8642/api", "http://localhost:8642/api"),
+        ("http://LOCALHOST", "http://LOCALHOST"),
+        ("http://127.0.0.1:8642", "http://127.0.0.1:8642"),
+        ("http://127.9.9.9", "http://127.9.9.9"),
+        ("http://[::1]:8642", "http://[::1]:8642"),
+        ("https://[2001:db8::1]", "https://[2001:db8::1]"),
+    ],
+)
+def test_base_url(given: str, kept: str) -> None:
+    """Https to anywhere and http to this machine are kept, without the last slash."""
+    assert load(base_url=given).base_url == kept
+
+
+@pytest.mark.parametrize(("url", "problem"), BAD_URLS)
+def test_bad_base_url(url: str, problem: str) -> None:
+    """A URL that is no safe address of a server is refused, and not repeated."""
+    message = refusal(base_url=url)
+    assert message.startswith("base_url must ")
+    assert problem in message
+    assert "s3cr3t" not in message
+
+
+@pytest.mark.parametrize("url", ["", 5, b"https://a.example"])
+def test_no_base_url(url: object) -> None:
+    """What is no text, or an empty one, is no URL."""
+    assert refusal(base_url=url) == "base_url must be a URL in printable ASCII"
+
+
+@pytest.mark.parametrize(("url", "problem"), BAD_URLS)
+def test_bad_base_url_of_environment(
+    monkeypatch: pytest.MonkeyPatch, url: str, problem: str
+) -> None:
+    """The URL of the environment has to be as safe, and goes by its variable."""
+    monkeypatch.setenv("PLASTIQ_BASE_URL", url)
+    message = refusal()
+    assert message.startswith("PLASTIQ_BASE_URL must ")
+    assert problem in message
+    assert "s3cr3t" not in message
+
+
+@pytest.mark.parametrize(
+    "url", ["https://999.1.1.1", "https://[::1]s3cr3t", "https://[v1.s3cr3t]"]
+)
+def test_unusable_base_url(url: str) -> None:
+    """A URL that only the HTTP client cannot read is refused in the same way."""
+    with pytest.raises(ConfigurationError, match=r"^base_url ") as info:
+        PlastiqSession("token", base_url=url)
+    assert "s3cr3t" not in "".join(traceback.format_exception(info.value))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [0, -1, math.nan, math.inf, pytest.param(10**400, id="huge"), True, "30", None],
+)
+def test_bad_timeout(value: object) -> None:
+    """A timeout that nobody can wait for is refused."""
+    message = refusal(timeout=value)
+    assert message == "timeout must be a positive, finite number of seconds"
+
+
+@pytest.mark.parametrize(
+    ("name", "least"), [("max_retries", 0), ("max_connections", 1)]
+)
+def test_counts(name: str, least: int) -> None:
+    """A count is an integer from its least on."""
+    assert getattr(load(**{name: least}), name) == least
+    for value in (least - 1, -7, 1.0, math.nan, True, "2", None):
+        message = refusal(**{name: value})
+        assert message == f"{name} must be an integer of {least} or more"

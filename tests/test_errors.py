@@ -1,0 +1,154 @@
+"""The tree of errors, what they say, and that they survive being passed around."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+from collections.abc import Callable
+from functools import partial
+from uuid import UUID
+
+import pytest
+
+from plastiq_async import errors
+from plastiq_async.errors import APIStatusError, PlastiqError, RateLimitError
+
+TRACE_ID = UUID("fe278caa-e01d-4910-b975-5c19c21a6d8e")
+BASES: dict[str, tuple[type[Exception], ...]] = {
+    "PlastiqError": (Exception,),
+    "ConfigurationError": (errors.PlastiqError,),
+    "InvalidArgumentError": (errors.PlastiqError, ValueError),
+    "SessionStateError": (errors.PlastiqError, RuntimeError),
+    "APIConnectionError": (errors.PlastiqError,),
+    "APITimeoutError": (errors.APIConnectionError, TimeoutError),
+    "APIResponseError": (errors.PlastiqError,),
+    "APIStatusError": (errors.PlastiqError,),
+    "BadRequestError": (errors.APIStatusError,),
+    "AuthenticationError": (errors.APIStatusError,),
+    "PermissionDeniedError": (errors.APIStatusError,),
+    "NotFoundError": (errors.APIStatusError,),
+    "ConflictError": (errors.APIStatusError,),
+    "UnprocessableEntityError": (errors.APIStatusError,),
+    "RateLimitError": (errors.APIStatusError,),
+    "InternalServerError": (errors.APIStatusError,),
+    "ServiceUnavailableError": (errors.InternalServerError,),
+}
+
+
+def repickled(error: PlastiqError, protocol: int | None = None) -> object:
+    """Return what comes out of a pickle of `error`."""
+    return pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 -- our own
+
+
+COPIERS: dict[str, Callable[[PlastiqError], object]] = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": repickled,
+    "old pickle": partial(repickled, protocol=0),
+}
+
+
+def make(name: str) -> PlastiqError:
+    """Return an error of the class `name`, as a call would leave it behind."""
+    cls: type[PlastiqError] = getattr(errors, name)
+    error = (
+        cls("Too fast", 429, "SLOW", ("a", "b"), 1.5)
+        if issubclass(cls, APIStatusError)
+        else cls("went wrong")
+    )
+    error.trace_id = TRACE_ID
+    error.method = "POST"
+    error.path = "/client-secrets"
+    error.attempts = 3
+    error.outcome_unknown = True
+    if isinstance(error, errors.APIResponseError):
+        error.status_code = 201
+    return error
+
+
+def test_tree_is_complete() -> None:
+    """The table of this test, `__all__` and the classes of the module are the same."""
+    classes = [
+        name
+        for name, cls in inspect.getmembers(errors, inspect.isclass)
+        if cls.__module__ == errors.__name__
+    ]
+    assert sorted(BASES) == errors.__all__ == classes
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_bases(name: str) -> None:
+    """Each class sits where the documented tree shows it."""
+    assert getattr(errors, name).__bases__ == BASES[name]
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_drawn_in_docstring(name: str) -> None:
+    """The tree in the module's docstring leaves no class out."""
+    assert errors.__doc__ is not None
+    assert f" {name} " in errors.__doc__.replace("\n", " ")
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+@pytest.mark.parametrize("copier", COPIERS)
+def test_survives_copying(name: str, copier: str) -> None:
+    """Pickles and copies of an error keep its class, text and every attribute."""
+    error = make(name)
+    twin = COPIERS[copier](error)
+    assert type(twin) is type(error)
+    assert isinstance(twin, PlastiqError)
+    assert str(twin) == str(error)
+    assert twin.args == error.args
+    assert vars(twin) == vars(error)
+    assert vars(twin)["trace_id"] == TRACE_ID
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_attributes_without_call(name: str) -> None:
+    """An error that no call ended has the documented defaults."""
+    cls = getattr(errors, name)
+    error = cls("m", 400) if issubclass(cls, APIStatusError) else cls("m")
+    assert (error.trace_id, error.method, error.path) == (None, None, None)
+    assert (error.attempts, error.outcome_unknown) == (0, False)
+
+
+def test_text_without_call() -> None:
+    """Without a call, the text is the message alone."""
+    assert str(PlastiqError("no access token")) == "no access token"
+
+
+@pytest.mark.parametrize(("attempts", "tries"), [(1, "1 attempt"), (2, "2 attempts")])
+def test_text_of_call(attempts: int, tries: str) -> None:
+    """With a call, the text tells which, how many attempts, and the trace ID."""
+    error = make("APITimeoutError")
+    error.attempts = attempts
+    call = f"[POST /client-secrets, {tries}, trace ID {TRACE_ID}]"
+    assert str(error) == f"went wrong {call}"
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (APIStatusError("Found", 302), "302: Found"),
+        (APIStatusError("No", 400, "BAD"), "400 BAD: No"),
+        (APIStatusError("No", 400, "BAD", ("a", "b")), "400 BAD: No; a; b"),
+        (APIStatusError("No", 400, None, ("a",)), "400: No; a"),
+    ],
+)
+def test_text_of_status(error: APIStatusError, text: str) -> None:
+    """A status error says status, code, message and details, as far as known."""
+    assert str(error) == text
+
+
+def test_attributes_of_status() -> None:
+    """A status error keeps each of its arguments as an attribute."""
+    error = RateLimitError("Too fast", 429, "SLOW", ("a",), 1.5)
+    assert (error.message, error.status_code) == ("Too fast", 429)
+    assert (error.code, error.details, error.retry_after) == ("SLOW", ("a",), 1.5)
+
+
+def test_defaults_of_status() -> None:
+    """A status error needs a message and a status only."""
+    error = APIStatusError("No", 400)
+    assert (error.code, error.details, error.retry_after) == (None, (), None)

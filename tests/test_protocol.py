@@ -1,0 +1,418 @@
+"""From status, headers and bytes to results and errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from plastiq_async import errors
+from plastiq_async._call import Operation
+from plastiq_async._protocol import (
+    header_values,
+    is_success,
+    parse_retry_after,
+    parse_trace_id,
+    read_result,
+    status_error,
+)
+from plastiq_async._resources.client_secrets import _operation
+from plastiq_async.errors import APIResponseError, APIStatusError
+from plastiq_async.models import ClientSecret, CreateClientSecret, ResponseInfo
+
+NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+SENT = UUID("0b4e3c1a-5f0e-4c1d-9d56-0d4d1e6f7a80")
+RETURNED = UUID("fe278caa-e01d-4910-b975-5c19c21a6d8e")
+SECRET = "XYZCLIENTSECRET123"
+OPERATION: Operation[ClientSecret] = _operation(
+    CreateClientSecret(payer_id="8f51c396-6e29-49a6-ba5a-1a31d5420158")
+)
+INFO = ResponseInfo(
+    status=200,
+    headers={},
+    trace_id=RETURNED,
+    attempts=1,
+    sent_at=NOW,
+    elapsed=timedelta(seconds=1),
+)
+GENERIC = {
+    "code": "VALIDATION_ERROR",
+    "message": "Validation error",
+    "traceId": str(RETURNED),
+}
+ITEMS = [{"details": "payer.id must be a UUID"}, {"details": "type must be CARD"}]
+SHAPES: dict[str, dict[str, Any]] = {
+    "errors": GENERIC | {"errors": ITEMS},
+    "details": GENERIC | {"details": ITEMS, "statusCode": 400},
+}
+WRONG_VALUES: list[object] = [
+    None,
+    True,
+    5,
+    1.5,
+    "",
+    " \n",
+    [],
+    {},
+    [[]],
+    [None],
+    [{"details": 5}],
+]
+NO_BODIES = [
+    b"",
+    b"<html><h1>502 Bad Gateway</h1></html>",
+    b'{"code": "VALIDATION_',
+    b"null",
+    b"[]",
+    b'["VALIDATION_ERROR"]',
+    b'"VALIDATION_ERROR"',
+    b"\xff",
+    b"[" * 200_000,
+]
+
+json_bodies = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(
+            st.sampled_from(["clientSecret", "message", "code", "errors", "details"])
+            | st.text(),
+            inner,
+        )
+    ),
+    max_leaves=10,
+).map(lambda body: json.dumps(body).encode())
+bodies = st.binary() | json_bodies
+names = st.sampled_from([b"Trace-Id", b"Retry-After"]) | st.binary()
+latin_1 = st.text(st.characters(codec="latin-1"))
+
+
+def headers_of(name: str, values: Iterable[str]) -> list[tuple[bytes, bytes]]:
+    """Return headers as they come from the wire, with others around them."""
+    pairs = [(name.encode(), value.encode("latin-1")) for value in values]
+    return [(b"X-First", b"5"), *pairs, (b"X-Last", str(SENT).encode())]
+
+
+def error_of(status: int, body: object, **headers: str) -> APIStatusError:
+    """Return the error for an answer with `body`."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    raw = [
+        (name.replace("_", "-").encode(), value.encode())
+        for name, value in headers.items()
+    ]
+    return status_error(status, raw, content, NOW)
+
+
+@pytest.mark.parametrize(
+    ("status", "success"),
+    [(199, False), (200, True), (201, True), (299, True), (300, False), (500, False)],
+)
+def test_is_success(status: int, success: bool) -> None:
+    """2xx alone is success."""
+    assert is_success(status) is success
+
+
+@pytest.mark.parametrize(
+    ("values", "trace_id"),
+    [
+        ([str(RETURNED)], RETURNED),
+        ([str(RETURNED).upper()], RETURNED),
+        ([str(RETURNED), str(RETURNED)], RETURNED),
+        ([], None),
+        ([str(RETURNED), str(SENT)], None),
+        ([f"{RETURNED}, {RETURNED}"], None),
+        ([""], None),
+        (["garbage"], None),
+        ([str(UUID(int=0))], None),
+    ],
+)
+def test_trace_id(values: list[str], trace_id: UUID | None) -> None:
+    """Only one valid ID, however often it was sent, is an answer's trace ID."""
+    assert parse_trace_id(headers_of("Trace-Id", values)) == trace_id
+
+
+def test_header_values() -> None:
+    """Headers of one name are found in any case, each for itself, as Latin-1."""
+    headers = [(b"A-B", b"1, 2"), (b"a-c", b"x"), (b"a-b", b"\xe9")]
+    assert header_values(headers, b"a-b") == ["1, 2", "\u00e9"]
+    assert header_values(headers, b"a") == []
+
+
+@given(st.lists(latin_1 | st.just(str(RETURNED)), max_size=3))
+def test_any_trace_id(values: list[str]) -> None:
+    """No header is so bad that reading the trace ID fails."""
+    parsed = parse_trace_id(headers_of("trace-id", values))
+    assert parsed is None or str(parsed) in {value.lower() for value in values}
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0.0),
+        ("120", 120.0),
+        (" 7 ", 7.0),
+        ("007", 7.0),
+        ("Thu, 01 Jan 2026 00:00:30 GMT", 30.0),
+        ("Thu, 01 Jan 2026 00:00:30 -0000", 30.0),
+        ("Thu, 01 Jan 2026 01:00:30 +0100", 30.0),
+        ("Thu Jan  1 00:00:30 2026", 30.0),
+        ("Thursday, 01-Jan-26 00:00:30 GMT", 30.0),
+        ("Wed, 31 Dec 2025 23:59:59 GMT", 0.0),
+        ("Mon, 01 Jan 1900 00:00:00 GMT", 0.0),
+    ],
+)
+def test_retry_after(value: str, seconds: float) -> None:
+    """Seconds and dates in each of HTTP's formats become seconds, 0 or more."""
+    assert parse_retry_after(headers_of("Retry-After", [value]), NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [],
+        ["1", "1"],
+        ["1", "2"],
+        ["1, 2"],
+        [""],
+        ["-5"],
+        ["+5"],
+        ["nan"],
+        ["inf"],
+        ["1e35"],
+        ["1_0"],
+        ["9" * 400],
+        ["9" * 5_000],
+        ["\N{SUPERSCRIPT TWO}"],
+        ["\xff\x00"],
+        ["soon"],
+        ["Thu, 41 Jan 2026 00:00:30 GMT"],
+        ["Thu, 01 Jan 99999 00:00:30 GMT"],
+        ["Thu, 01 Jan 2026 00:00:30 +9999999"],
+        ["Thu, 01 Jan 2026"],
+    ],
+)
+def test_no_retry_after(values: list[str]) -> None:
+    """Anything but exactly one valid value asks for nothing."""
+    assert parse_retry_after(headers_of("Retry-After", values), NOW) is None
+
+
+@given(
+    st.lists(
+        latin_1
+        | st.from_regex(
+            r"(Thu, )?[0-9]+ (Jan|Feb) [0-9]+ [0-9]+:[0-9]+(:[0-9]+)?( [+-][0-9]+)?",
+            fullmatch=True,
+        ),
+        max_size=2,
+    )
+)
+def test_any_retry_after(values: list[str]) -> None:
+    """No header is so bad that reading it fails, or asks for less than nothing."""
+    seconds = parse_retry_after(headers_of("retry-after", values), NOW)
+    assert seconds is None or 0 <= seconds < float("inf")
+
+
+@given(st.datetimes(timezones=st.just(timezone.utc)))
+def test_any_date(moment: datetime) -> None:
+    """Every date that HTTP can write is understood, to the second."""
+    moment = moment.replace(microsecond=0, year=max(moment.year, 1900))
+    wait = (moment - NOW).total_seconds()
+    headers = headers_of("Retry-After", [format_datetime(moment, usegmt=True)])
+    assert parse_retry_after(headers, NOW) == max(0.0, wait)
+
+
+@pytest.mark.parametrize(
+    ("status", "cls"),
+    [
+        (100, errors.APIStatusError),
+        (307, errors.APIStatusError),
+        (400, errors.BadRequestError),
+        (401, errors.AuthenticationError),
+        (403, errors.PermissionDeniedError),
+        (404, errors.NotFoundError),
+        (408, errors.APIStatusError),
+        (409, errors.ConflictError),
+        (422, errors.UnprocessableEntityError),
+        (429, errors.RateLimitError),
+        (499, errors.APIStatusError),
+        (500, errors.InternalServerError),
+        (502, errors.InternalServerError),
+        (503, errors.ServiceUnavailableError),
+        (504, errors.InternalServerError),
+        (599, errors.InternalServerError),
+        (999, errors.InternalServerError),
+    ],
+)
+@pytest.mark.parametrize("body", [SHAPES["errors"], b""], ids=["API", "gateway"])
+def test_class_of_status(status: int, cls: type[APIStatusError], body: object) -> None:
+    """The status alone decides about the class, whoever answers."""
+    error = error_of(status, body)
+    assert type(error) is cls
+    assert error.status_code == status
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shape(shape: str) -> None:
+    """Both shapes of the error body are understood."""
+    error = error_of(400, SHAPES[shape], retry_after="7")
+    assert (error.code, error.message) == ("VALIDATION_ERROR", "Validation error")
+    assert error.details == ("payer.id must be a UUID", "type must be CARD")
+    assert (error.trace_id, error.retry_after) == (RETURNED, 7.0)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("missing", ["code", "message", "traceId", "errors", "details"])
+def test_missing_field(shape: str, missing: str) -> None:
+    """A field that is missing leaves the others as they are."""
+    whole = error_of(400, SHAPES[shape])
+    left = {name: value for name, value in SHAPES[shape].items() if name != missing}
+    error = error_of(400, left)
+    assert error.code == (None if missing == "code" else whole.code)
+    assert error.message == ("Bad Request" if missing == "message" else whole.message)
+    assert error.trace_id == (None if missing == "traceId" else whole.trace_id)
+    assert error.details == (() if missing == shape else whole.details)
+
+
+@pytest.mark.parametrize("name", ["code", "message", "traceId", "errors", "details"])
+@pytest.mark.parametrize("value", WRONG_VALUES, ids=repr)
+def test_wrong_field(name: str, value: object) -> None:
+    """A field of the wrong type counts as missing."""
+    error = error_of(400, {name: value})
+    assert (error.code, error.message, error.details) == (None, "Bad Request", ())
+    assert error.trace_id is None
+
+
+def test_details_as_texts() -> None:
+    """Details that are texts instead of objects, or a mixture, are taken, too."""
+    body = {"details": ["a", {"details": "b"}, {}, None, " "]}
+    assert error_of(400, body).details == ("a", "b")
+
+
+@pytest.mark.parametrize("empty", [None, [], {}, "", 0, False])
+def test_empty_errors(empty: object) -> None:
+    """Where the one list is empty, the other counts."""
+    body = {"errors": empty, "details": ITEMS[:1]}
+    assert error_of(400, body).details == ("payer.id must be a UUID",)
+
+
+@pytest.mark.parametrize("content", NO_BODIES, ids=lambda content: repr(content[:20]))
+def test_no_error_body(content: bytes) -> None:
+    """A gateway's answer gives an error of the status alone."""
+    error = error_of(502, content, trace_id=str(RETURNED))
+    assert str(error) == "502: Bad Gateway"
+    assert (error.code, error.details) == (None, ())
+    assert error.trace_id == RETURNED
+    assert error.__cause__ is error.__context__ is None
+
+
+def test_unknown_status() -> None:
+    """A status that HTTP does not know has a text all the same."""
+    assert str(error_of(599, b"")) == "599: a status without a meaning"
+
+
+@pytest.mark.parametrize("status", [400, 404, 408, 429, 500, 503])
+def test_known_status(status: int) -> None:
+    """Without a message, the error says what the status means."""
+    assert error_of(status, b"").message == HTTPStatus(status).phrase
+
+
+def test_trace_id_of_header_first() -> None:
+    """The trace ID of the header comes before the one in the body."""
+    assert error_of(400, SHAPES["errors"], trace_id=str(SENT)).trace_id == SENT
+
+
+@pytest.mark.parametrize("name", ["message", "code", "details"])
+def test_texts_are_tamed(name: str) -> None:
+    """What a server says is one printable line of a bounded length."""
+    text = "\n\x1b[31m evil\0\u202e\ud800" + "x" * 10_000
+    body = {name: [text] * 1_000 if name == "details" else text}
+    error = error_of(400, body)
+    for part in (error.message, error.code or "", *error.details):
+        assert part.isprintable()
+        assert part == part.strip()
+        assert len(part) <= 500
+    assert "evil" in str(error)
+    assert len(error.details) <= 20
+    assert str(error).isprintable()
+
+
+@given(st.integers(100, 999), st.lists(st.tuples(names, st.binary())), bodies)
+def test_any_error_answer(
+    status: int, headers: list[tuple[bytes, bytes]], content: bytes
+) -> None:
+    """Any status, headers and bytes become an error of that status."""
+    error = status_error(status, headers, content, NOW)
+    assert error.status_code == status
+    assert error.message
+    assert str(error).isprintable()
+
+
+def test_result() -> None:
+    """A 2xx answer becomes the result, timed from before it was sent."""
+    secret = read_result(OPERATION, json.dumps({"clientSecret": SECRET}).encode(), INFO)
+    assert secret == ClientSecret(
+        client_secret=SECRET, trace_id=RETURNED, issued_at=NOW, response=INFO
+    )
+    assert secret.response is INFO
+
+
+def test_result_with_more_fields() -> None:
+    """Fields that a later version of the API adds do no harm."""
+    body = {"clientSecret": SECRET, "expiresIn": 1.5, "payer": {"id": None}}
+    content = json.dumps(body).encode()
+    assert read_result(OPERATION, content, INFO).client_secret == SECRET
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        *((content, "") for content in NO_BODIES),
+        (f'{{"clientSecret": "{SECRET}"'.encode(), "not JSON"),
+        (f'{{"clientSecret": "{SECRET}", "n": NaN}}'.encode(), "not JSON"),
+        (f'"{SECRET}"'.encode(), "unexpected value @ $"),
+        (b"{}", "missing @ $"),
+        (f'{{"client_secret": "{SECRET}"}}'.encode(), "missing @ $"),
+        (b'{"clientSecret": null}', "unexpected value @ $.clientSecret"),
+        (b'{"clientSecret": ""}', "empty text @ $.clientSecret"),
+        (b'{"clientSecret": 123123123}', "unexpected value @ $.clientSecret"),
+        (
+            f'{{"clientSecret": ["{SECRET}"]}}'.encode(),
+            "unexpected value @ $.clientSecret",
+        ),
+        (
+            f'{{"clientSecret": {{"{SECRET}": 1}}}}'.encode(),
+            "unexpected value @ $.clientSecret",
+        ),
+    ],
+    ids=lambda value: repr(value[:40]),
+)
+def test_no_result(content: bytes, problem: str) -> None:
+    """What the contract does not know is refused; none of it hangs on the error."""
+    with pytest.raises(APIResponseError) as info:
+        read_result(OPERATION, content, INFO)
+    assert str(info.value).startswith("unexpected answer with status 200: ")
+    assert problem in str(info.value)
+    assert info.value.status_code == 200
+    assert SECRET not in str(info.value)
+    assert "123123123" not in str(info.value)
+    assert info.value.__cause__ is info.value.__context__ is None
+
+
+@given(bodies)
+@example(b'{"clientSecret": "\\ud800"}')
+def test_any_body(content: bytes) -> None:
+    """Any bytes become a result or the one error, with nothing hanging on it."""
+    try:
+        secret = read_result(OPERATION, content, INFO)
+    except APIResponseError as error:
+        assert error.__cause__ is error.__context__ is None  # noqa: PT017
+    else:
+        assert secret.client_secret

@@ -1,0 +1,208 @@
+"""The checks of input: what passes, what does not, and that nothing is repeated."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plastiq_async._validate import (
+    check_header_value,
+    check_ip,
+    check_timeout,
+    check_trace_id,
+    check_uuid,
+    is_duration,
+    is_header_value,
+)
+from plastiq_async.errors import InvalidArgumentError
+
+V4 = "0b4e3c1a-5f0e-4c1d-9d56-0d4d1e6f7a80"
+V1 = "5b0c7a3e-93d4-11ee-b9d1-0242ac120002"
+SECRET = "s3cr3t-value"
+
+NO_UUIDS: list[object] = [
+    "",
+    SECRET,
+    "8f51c396-6e29-49a6-ba5a",
+    "8f51c3966e2949a6ba5a1a31d5420158",
+    "{8f51c396-6e29-49a6-ba5a-1a31d5420158}",
+    "urn:uuid:8f51c396-6e29-49a6-ba5a-1a31d5420158",
+    " 8f51c396-6e29-49a6-ba5a-1a31d5420158",
+    "8f51c396-6e29-49a6-ba5a-1a31d5420158\n",
+    "8f51c396-6e29-49a6-ba5a-1a31d542015\N{FULLWIDTH DIGIT EIGHT}",
+    "8f51c39-66e29-49a6-ba5a-1a31d5420158",
+    "8f51c396-6e29-49a6-ba5a-1a31d542015g",
+    "_f51c396-6e29-49a6-ba5a-1a31d5420158",
+    "\ud800",
+    None,
+    0,
+    True,
+    b"8f51c396-6e29-49a6-ba5a-1a31d5420158",
+    [],
+]
+NO_HEADER_VALUES = [
+    "",
+    " ",
+    " a",
+    "a ",
+    "a\n",
+    "a\r\nb",
+    "a\tb",
+    "a\0b",
+    "a\x7fb",
+    "caf\N{LATIN SMALL LETTER E WITH ACUTE}",
+    "\ud800",
+    None,
+    5,
+    b"a",
+]
+NO_ADDRESSES = [
+    "",
+    SECRET,
+    "256.0.0.1",
+    "1.2.3",
+    "01.2.3.4",
+    "203.0.113.7/32",
+    "203.0.113.7 ",
+    "203.0.113.7\n",
+    "fe80::1%eth0",
+    "[::1]",
+    3405803783,
+    b"\xcb\x00\x71\x07",
+    None,
+]
+NO_DURATIONS = [
+    0,
+    -1,
+    -0.5,
+    math.nan,
+    math.inf,
+    -math.inf,
+    pytest.param(10**400, id="huge"),
+    True,
+    "5",
+    Decimal(5),
+    None,
+]
+
+
+@pytest.mark.parametrize("value", [V1, V4, V4.upper(), UUID(V1)])
+def test_uuid(value: object) -> None:
+    """A UUID of any version passes, as an object or in the canonical form."""
+    assert str(check_uuid("payer_id", value)) == str(value).lower()
+
+
+@pytest.mark.parametrize("value", NO_UUIDS)
+def test_no_uuid(value: object) -> None:
+    """Anything else is refused by the argument's name, without repeating it."""
+    with pytest.raises(InvalidArgumentError, match=r"^payer_id must be a UUID") as info:
+        check_uuid("payer_id", value)
+    assert SECRET not in str(info.value)
+    assert info.value.__cause__ is info.value.__context__ is None
+
+
+@given(st.text() | st.from_regex(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-f]{12}"))
+def test_any_text_as_uuid(value: str) -> None:
+    """Any text is either refused, or the canonical form of what it becomes."""
+    try:
+        parsed = check_uuid("payer_id", value)
+    except InvalidArgumentError:
+        return
+    assert str(parsed) == value.lower()
+
+
+@given(st.uuids(version=4))
+def test_trace_id(value: UUID) -> None:
+    """Every UUID of version 4 passes, as an object and as text."""
+    assert check_trace_id(value) == check_trace_id(str(value)) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        V1,
+        UUID(V1),
+        UUID(int=0),
+        "00000000-0000-4000-0000-000000000000",  # version 4 of the wrong variant
+        "00000000-0000-4000-c000-000000000000",
+    ],
+)
+def test_uuid_as_no_trace_id(value: object) -> None:
+    """A UUID of another version or variant is no trace ID."""
+    with pytest.raises(
+        InvalidArgumentError, match=r"^trace_id must be a UUID of version 4$"
+    ):
+        check_trace_id(value)
+
+
+@pytest.mark.parametrize("value", NO_UUIDS)
+def test_no_trace_id(value: object) -> None:
+    """What is no UUID is no trace ID."""
+    with pytest.raises(InvalidArgumentError, match=r"^trace_id must be a UUID"):
+        check_trace_id(value)
+
+
+@pytest.mark.parametrize("value", ["a", "!", "~", "a b", "Mozilla/5.0 (X11; Linux)"])
+def test_header_value(value: str) -> None:
+    """Visible ASCII passes, blanks within included."""
+    check_header_value("device_id", value)
+    assert is_header_value(value)
+
+
+@pytest.mark.parametrize("value", NO_HEADER_VALUES)
+def test_no_header_value(value: object) -> None:
+    """Whatever a server could split, fold, cut or misread is refused."""
+    assert not is_header_value(value)
+    with pytest.raises(InvalidArgumentError, match=r"^device_id must be a string of"):
+        check_header_value("device_id", value)
+
+
+@given(st.text())
+def test_any_text_as_header_value(value: str) -> None:
+    """What passes is its own stripped ASCII, and is not blank."""
+    if is_header_value(value):
+        assert value.isascii()
+        assert value.isprintable()
+        assert value == value.strip() != ""
+
+
+@pytest.mark.parametrize(
+    ("value", "canonical"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:DB8:0:0:0:0:0:1", "2001:db8::1"),
+        ("::", "::"),
+    ],
+)
+def test_ip(value: str, canonical: str) -> None:
+    """Addresses of both versions pass, in their canonical form."""
+    assert check_ip("ip", value) == canonical
+
+
+@pytest.mark.parametrize("value", NO_ADDRESSES)
+def test_no_ip(value: object) -> None:
+    """What is no address for another machine is refused, without repeating it."""
+    with pytest.raises(InvalidArgumentError, match=r"^ip must be an IPv4 or") as info:
+        check_ip("ip", value)
+    assert SECRET not in str(info.value)
+    assert info.value.__cause__ is info.value.__context__ is None
+
+
+@pytest.mark.parametrize("value", [1, 0.001, 30.0, 1e300])
+def test_timeout(value: float) -> None:
+    """A positive, finite number of seconds passes as it is."""
+    assert is_duration(value)
+    assert check_timeout(value) is value
+
+
+@pytest.mark.parametrize("value", NO_DURATIONS)
+def test_no_timeout(value: float) -> None:
+    """What nobody can wait for is refused."""
+    assert not is_duration(value)
+    with pytest.raises(InvalidArgumentError, match=r"^timeout must be a positive"):
+        check_timeout(value)

@@ -1,0 +1,175 @@
+"""What type checkers make of the public API; nothing here runs.
+
+A `type: ignore` marks what must not pass: both checkers report one that is idle.
+"""
+
+# pyright: reportUnnecessaryTypeIgnoreComment=true
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import httpx
+from typing_extensions import assert_type
+
+from plastiq_async import (
+    APIResponseError,
+    APIStatusError,
+    ClientSecret,
+    CreateClientSecret,
+    EndUser,
+    PlastiqError,
+    PlastiqSession,
+    RateLimitError,
+    ResponseInfo,
+    current_trace_id,
+    trace_context,
+)
+from plastiq_async.middleware import Handler, Middleware, TraceId, trace_id_of
+from plastiq_async.models import ClientSecretType
+
+
+async def provide_token() -> str:
+    """Provide a token."""
+    return "token"
+
+
+def provide_token_at_once() -> str:
+    """Provide a token without being async."""
+    return "token"
+
+
+async def tenant(request: httpx.Request, call_next: Handler) -> httpx.Response:
+    """Be a middleware."""
+    return await call_next(request)
+
+
+async def no_middleware(request: httpx.Request) -> httpx.Response:
+    """Be a middleware that is missing the rest of the onion."""
+    return httpx.Response(200, request=request)
+
+
+class Tenant:
+    """A middleware with a state."""
+
+    async def __call__(
+        self, request: httpx.Request, call_next: Handler, /
+    ) -> httpx.Response:
+        """Be a middleware."""
+        return await call_next(request)
+
+
+def make_sessions(transport: httpx.AsyncBaseTransport) -> None:
+    """Make sessions in every way that is allowed, and in some that are not."""
+    assert_type(PlastiqSession(), PlastiqSession)
+    PlastiqSession("token")
+    PlastiqSession(access_token=provide_token)
+    PlastiqSession(environment="production", timeout=5, max_retries=0)
+    PlastiqSession(base_url="https://a.example", max_connections=5)
+    PlastiqSession(transport="httpx", verify="ca.pem", proxy="http://localhost")
+    PlastiqSession(verify=ssl.create_default_context(), proxy=httpx.Proxy("http://a"))
+    PlastiqSession(transport=transport, trust_env=False, verify_trace_id=False)
+    PlastiqSession(middleware=[tenant, Tenant(), TraceId()])
+    PlastiqSession(middleware=(layer for layer in (tenant, tenant)))
+
+    PlastiqSession(b"token")  # type: ignore[arg-type]
+    PlastiqSession("token", "sandbox")  # type: ignore[call-arg]
+    PlastiqSession(provide_token_at_once)  # type: ignore[arg-type]
+    PlastiqSession(environment="staging")  # type: ignore[arg-type]
+    PlastiqSession(transport="requests")  # type: ignore[arg-type]
+    PlastiqSession(middleware=[no_middleware])  # type: ignore[list-item]
+
+
+async def use_session(session: PlastiqSession) -> None:
+    """Use a session."""
+    assert_type(session.with_options(), PlastiqSession)
+    assert_type(session.with_options(timeout=1.5, max_retries=0), PlastiqSession)
+    session.with_options(max_connections=5)  # type: ignore[call-arg]
+    async with session as entered:
+        assert_type(entered, PlastiqSession)
+    await session.aclose()
+
+
+async def create(session: PlastiqSession, payer: UUID | str) -> None:
+    """Create client secrets."""
+    secret = await session.client_secrets.create(payer)
+    assert_type(secret, ClientSecret)
+    await session.client_secrets.create(
+        payer_id=payer,
+        type="CARD",
+        end_user=EndUser(user_agent="Mozilla/5.0", ip=None, device_id="a1"),
+        trace_id=payer,
+        timeout=5,
+    )
+    await session.client_secrets.create()  # type: ignore[call-arg]
+    await session.client_secrets.create(payer, type="BANK")  # type: ignore[arg-type]
+    await session.client_secrets.create(payer, "CARD")  # type: ignore[call-arg]
+
+    assert_type(secret.client_secret, str)
+    assert_type(secret.trace_id, UUID)
+    assert_type(secret.issued_at, datetime)
+    assert_type(secret.expires_at, datetime)
+    assert_type(secret.is_expired(), bool)
+    assert_type(secret.response, ResponseInfo)
+    assert_type(secret.response.status, int)
+    assert_type(secret.response.headers, Mapping[str, str])
+    assert_type(secret.response.trace_id, UUID)
+    assert_type(secret.response.attempts, int)
+    assert_type(secret.response.sent_at, datetime)
+    assert_type(secret.response.elapsed, timedelta)
+    secret.client_secret = "other"  # type: ignore[misc]
+
+
+def read_models(end_user: EndUser, payer: UUID | str) -> None:
+    """Make requests ahead of their calls, and read them."""
+    request = CreateClientSecret(payer_id=payer, end_user=end_user, trace_id=payer)
+    kind: ClientSecretType = request.type
+    CreateClientSecret(payer_id=payer, type=kind)
+    assert_type(request.payer_id, UUID)
+    assert_type(request.trace_id, UUID | None)
+    assert_type(request.end_user, EndUser | None)
+    assert_type(end_user.user_agent, str | None)
+    assert_type(end_user.ip, str | None)
+    assert_type(end_user.device_id, str | None)
+    EndUser("Mozilla/5.0")  # type: ignore[call-arg]
+    CreateClientSecret(payer_id=5)  # type: ignore[arg-type]
+
+
+def read_errors(
+    error: PlastiqError, status: APIStatusError, answer: APIResponseError
+) -> None:
+    """Read what errors carry."""
+    assert_type(error.trace_id, UUID | None)
+    assert_type(error.method, str | None)
+    assert_type(error.path, str | None)
+    assert_type(error.attempts, int)
+    assert_type(error.outcome_unknown, bool)
+    assert_type(status.message, str)
+    assert_type(status.status_code, int)
+    assert_type(status.code, str | None)
+    assert_type(status.details, tuple[str, ...])
+    assert_type(status.retry_after, float | None)
+    assert_type(answer.status_code, int | None)
+    if isinstance(error, RateLimitError):
+        assert_type(error.retry_after, float | None)
+
+
+def trace(trace_id: UUID | str | None) -> None:
+    """Set and read trace IDs."""
+    with trace_context() as made:
+        assert_type(made, UUID)
+    with trace_context(trace_id) as given:
+        assert_type(given, UUID)
+    assert_type(current_trace_id(), UUID | None)
+    trace_context(5)  # type: ignore[arg-type]
+
+
+async def write_middleware(request: httpx.Request, handler: Handler) -> None:
+    """Call middlewares by hand, as a test of one does."""
+    layers: list[Middleware] = [tenant, Tenant(), TraceId()]
+    for layer in layers:
+        assert_type(await layer(request, handler), httpx.Response)
+    assert_type(trace_id_of(request), UUID)
