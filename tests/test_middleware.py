@@ -19,7 +19,7 @@ from plastiq_async import (
 )
 from plastiq_async.middleware import Handler, Middleware, trace_id_of
 from plastiq_async.testing import FakePlastiq
-from tests.helpers import PAYER
+from tests.helpers import PAYER, TOKEN
 
 
 def session_for(fake: FakePlastiq, *middleware: Any, **options: Any) -> PlastiqSession:
@@ -204,3 +204,10 @@ async def test_replaced_request(fake_plastiq: FakePlastiq) -> None:
 
     await session_for(fake_plastiq, replace).client_secrets.create(PAYER)
     assert len(fake_plastiq.secrets) == 1
+
+
+@pytest.mark.parametrize("middleware", [5, [None], ["tenant"]])
+def test_no_middleware(middleware: Any) -> None:
+    """What cannot be called, or is no list of it, is refused at once."""
+    with pytest.raises(ConfigurationError, match=r"^middleware must be"):
+        PlastiqSession(TOKEN, middleware=middleware)
