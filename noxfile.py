@@ -24,6 +24,8 @@ RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 if RUNNING not in PYTHONS:
     PYTHONS.append(RUNNING)
 
+# Most tests wait, for sockets or for time: more workers than cores keep those busy.
+PARALLEL = ("--numprocesses=4", "--dist=worksteal")
 EXTRAS = "[aiohttp,sandbox,testing]"
 
 
@@ -53,7 +55,7 @@ def tests(session: nox.Session) -> None:
     # Each Python has its data apart, so that each has to reach 100 % alone.
     session.env["COVERAGE_FILE"] = str(Path(session.virtualenv.location, "coverage"))
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "run", "-m", "pytest", *PARALLEL, *session.posargs)
     session.run("coverage", "combine", "--quiet")
     if not session.posargs:
         session.run("coverage", "report")
@@ -64,7 +66,7 @@ def tests_lowest(session: nox.Session) -> None:
     """Run the tests with every direct dependency at its floor."""
     session.env["UV_RESOLUTION"] = "lowest-direct"
     install(session, "tests")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session

@@ -55,7 +55,7 @@ NO_HEADER_VALUES = [
     "a\tb",
     "a\0b",
     "a\x7fb",
-    "caf\N{LATIN SMALL LETTER E WITH ACUTE}",
+    "\N{LATIN SMALL LETTER E WITH ACUTE}",
     "\ud800",
     None,
     5,

@@ -22,7 +22,7 @@ from uuid import UUID
 import httpx
 
 from plastiq_async._call import call_of
-from plastiq_async._protocol import parse_trace_id
+from plastiq_async._protocol import header_values, parse_trace_id
 
 __all__ = ["Handler", "Middleware", "TraceId", "trace_id_of"]
 
@@ -71,7 +71,9 @@ class TraceId:
         """Send the call's trace ID, and take over the one that the server used."""
         call = call_of(request)
         call.trace_id = call.choose_trace_id()
-        request.headers["Trace-Id"] = str(call.trace_id)
+        sent = request.headers["Trace-Id"] = str(call.trace_id)
         response = await call_next(request)
-        call.trace_id = parse_trace_id(response.headers.raw) or call.trace_id
+        headers = response.headers.raw
+        if header_values(headers, b"trace-id") != [sent]:
+            call.trace_id = parse_trace_id(headers) or call.trace_id
         return response
