@@ -275,7 +275,11 @@ async def test_compressed_body(encoding: str) -> None:
         ("gzip", SECRET, "corrupt"),
         ("gzip", gzip.compress(SECRET, mtime=0)[:-8] + bytes(8), "corrupt"),
         ("br", SECRET, "not asked for"),
-        ("gzip, gzip", gzip.compress(gzip.compress(SECRET, mtime=0), mtime=0), "not asked for"),
+        (
+            "gzip, gzip",
+            gzip.compress(gzip.compress(SECRET, mtime=0), mtime=0),
+            "not asked for",
+        ),
     ],
 )
 async def test_broken_encoding(encoding: str, body: bytes, problem: str) -> None:
