@@ -95,6 +95,8 @@ class BoundedTransport(httpx.AsyncBaseTransport):
                 stream=httpx.ByteStream(content),
                 extensions=response.extensions,
             )
+            # Any header is valid in this one; httpx would look for the best.
+            answer.headers.encoding = "iso-8859-1"
             # Now, or httpx would read it through four async generators.
             answer.read()
             return answer

@@ -54,6 +54,8 @@ class RequestBuilder:
             stream=_Body(operation.body),
             extensions={"timeout": _TIMEOUTS, CALL_EXTENSION: call},
         )
+        # Checked before: httpx would find that out again, header by header.
+        request.headers.encoding = "ascii"
         request.read()
         return request
 
