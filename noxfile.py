@@ -100,6 +100,23 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Compare with httpx and aiohttp, in three minutes; draw the README's picture."""
+    install(session, "bench", extras="[aiohttp]")
+    results = str(Path(session.virtualenv.location, "results.json"))
+    compare = ("python", "-m", "benchmarks.compare", "--json", results)
+    session.run(*compare, *session.posargs)
+    session.run("python", "-m", "benchmarks.plot", results, "docs/benchmark.svg")
+
+
+@nox.session
+def memory(session: nox.Session) -> None:
+    """Make bursts and a long loop of calls; fail if the loop's memory grows."""
+    install(session, "bench", extras="[aiohttp]")
+    session.run("python", "-m", "benchmarks.burst", *session.posargs)
+
+
+@nox.session
 def import_cost(session: nox.Session) -> None:
     """Print what the import and a session cost, with run-time dependencies alone."""
     install(session, extras="")
