@@ -9,6 +9,8 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Literal
 
 import aiohttp
 import httpx
@@ -31,33 +33,25 @@ Candidate = Callable[
 
 @asynccontextmanager
 async def ours(
-    url: str, verify: ssl.SSLContext | bool, connections: int
+    url: str,
+    verify: ssl.SSLContext | bool,
+    connections: int,
+    *,
+    transport: Literal["httpx", "aiohttp"] = "httpx",
 ) -> AsyncIterator[Call]:
-    """Open this library with its defaults."""
+    """Open this library, by default with its default transport."""
     async with PlastiqSession(
         TOKEN,
         base_url=url,
         verify=verify,
         max_connections=connections,
         trust_env=False,
+        transport=transport,
     ) as session:
         yield lambda: session.client_secrets.create(PAYER_ID)
 
 
-@asynccontextmanager
-async def ours_aiohttp(
-    url: str, verify: ssl.SSLContext | bool, connections: int
-) -> AsyncIterator[Call]:
-    """Open this library with ``transport="aiohttp"``."""
-    async with PlastiqSession(
-        TOKEN,
-        base_url=url,
-        verify=verify,
-        max_connections=connections,
-        trust_env=False,
-        transport="aiohttp",
-    ) as session:
-        yield lambda: session.client_secrets.create(PAYER_ID)
+ours_aiohttp = partial(ours, transport="aiohttp")
 
 
 @asynccontextmanager
