@@ -38,6 +38,17 @@ def install(session: nox.Session, *groups: str, extras: str = EXTRAS) -> None:
     session.install("-e", f".{extras}", *wanted)
 
 
+def require(session: nox.Session, program: str, package: str) -> None:
+    """Make sure that a program is there which comes as a Debian package."""
+    if shutil.which(program):
+        return
+    if not shutil.which("apt-get"):
+        session.error(f"{program} is not installed")
+    admin = [] if os.geteuid() == 0 else ["sudo"]
+    for arguments in (("update", "-qq"), ("install", "-qq", "--yes", package)):
+        session.run(*admin, "apt-get", *arguments, external=True)
+
+
 @nox.session
 def demo(session: nox.Session) -> None:
     """Create a client secret against the sandbox, over a real socket."""
@@ -67,6 +78,45 @@ def tests_lowest(session: nox.Session) -> None:
     session.env["UV_RESOLUTION"] = "lowest-direct"
     install(session, "tests")
     session.run("python", "-m", "pytest", *PARALLEL, *session.posargs)
+
+
+@nox.session
+def worker(session: nox.Session) -> None:
+    """Test the worker of examples/ with a real Redis."""
+    require(session, "redis-server", "redis-server")
+    install(session, "tests", "worker")
+    test = "tests/test_worker_taskiq.py"
+    session.run("python", "-m", "pytest", test, *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Test the checkout of examples/ in a real browser."""
+    require(session, "chromium", "chromium")
+    install(session, "tests", "browser")
+    session.run("python", "-m", "pytest", "tests/browser", *session.posargs)
+
+
+@nox.session
+def faults_control(session: nox.Session) -> None:
+    """Run the fault tests that plain httpx fails on plain httpx: it must fail."""
+    install(session, "tests")
+    control = ("tests/faults", "--plain-httpx", *PARALLEL)
+    session.run("python", "-m", "pytest", *control, *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Make calls among random faults and cancellations; `-- --minutes 10`."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.soak", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Feed what no server would send to the decoder; `-- --minutes 5`."""
+    install(session, "tests", "fuzz")
+    session.run("python", "-m", "tests.fuzz", *session.posargs)
 
 
 @nox.session
@@ -117,6 +167,13 @@ def memory(session: nox.Session) -> None:
 
 
 @nox.session
+def bulk(session: nox.Session) -> None:
+    """Compare `create_many` with workers by hand; fail if it needs too much."""
+    install(session, "bench", extras="[aiohttp]")
+    session.run("python", "-m", "benchmarks.bulk", *session.posargs)
+
+
+@nox.session
 def import_cost(session: nox.Session) -> None:
     """Print what the import and a session cost, with run-time dependencies alone."""
     install(session, extras="")
@@ -143,4 +200,6 @@ def build(session: nox.Session) -> None:
         *nox.project.dependency_groups(PYPROJECT, "tests"),
     )
     with session.chdir(root):
-        session.run("python", "-m", "pytest", *session.posargs)
+        # The faults of the network have nothing to do with what is in a wheel.
+        tests = (*PARALLEL, "--ignore=tests/faults", *session.posargs)
+        session.run("python", "-m", "pytest", *tests)

@@ -112,6 +112,9 @@ class Server:
     Args:
         steps: What to do with each request, at least one.
         tls: For https.
+
+    Attributes:
+        listener: Bound from the start, so that a test can come before the server.
     """
 
     def __init__(self, *steps: Step, tls: ssl.SSLContext | None = None) -> None:
@@ -123,18 +126,24 @@ class Server:
         self._stopping = False
         self._failures: list[Exception] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))
+        self._address = self.listener.getsockname()
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._address[1]}"
+        self.base_url = f"{self.url}/api"
 
     @property
     def open_connections(self) -> int:
         """How many connections neither side has closed."""
         return sum(not one.closed.is_set() for one in self.connections)
 
+    def play(self, *steps: Step) -> None:
+        """Go on with other steps, from the next request on."""
+        with self._lock:
+            self._steps = deque(steps)
+
     def __enter__(self) -> Self:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        self._address = self._listener.getsockname()
-        scheme = "https" if self._tls else "http"
-        self.url = f"{scheme}://127.0.0.1:{self._address[1]}"
-        self.base_url = f"{self.url}/api"
+        self.listener.listen(1024)
         self._threads[0].start()
         return self
 
@@ -143,7 +152,7 @@ class Server:
         # Wakes the thread that accepts; closing the listener does so on Linux only.
         socket.create_connection(self._address).close()
         self._threads[0].join(_LONGEST)
-        self._listener.close()
+        self.listener.close()
         for connection in self.connections:
             connection.close()
         for thread in self._threads:
@@ -154,7 +163,7 @@ class Server:
 
     def _accept(self) -> None:
         while True:
-            sock, _ = self._listener.accept()
+            sock, _ = self.listener.accept()
             if self._stopping:
                 sock.close()
                 return

@@ -19,8 +19,9 @@ from plastiq_async import (
     PlastiqError,
     PlastiqSession,
     ServiceUnavailableError,
+    SessionStateError,
 )
-from plastiq_async._bounded import MAX_BODY
+from plastiq_async._bounded import MAX_BODY, BoundedTransport
 from tests.helpers import PAYER, TOKEN, eventually, session_for
 from tests.servers import Connection, Request, Server
 from tests.steps import answer, response
@@ -93,6 +94,16 @@ def make_error(kind: type[Exception], text: str) -> Exception:
     )
 
 
+async def test_closed() -> None:
+    """A call that is about to leave as its session is closed does not."""
+    inner = Transport(lambda _: httpx.Response(200))
+    bounded = BoundedTransport(inner, verify_trace_id=True)
+    await bounded.aclose()
+    with pytest.raises(SessionStateError, match="closed during the call"):
+        await bounded.handle_async_request(httpx.Request("POST", "http://127.0.0.1"))
+    assert (inner.calls, inner.closed) == (0, 1)
+
+
 UNSENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}
 UNSENT |= {"UnsupportedProtocol"}
 
@@ -125,6 +136,9 @@ async def test_transport_error(kind: type[Exception]) -> None:
     if issubclass(kind, httpx.ProtocolError):
         # Its text may quote another answer.
         assert "XYZ" not in str(error)
+        assert error.__cause__ is None
+    elif kind is httpx.ProxyError:
+        # Its text may be the proxy's own words: of those, the status is shown.
         assert error.__cause__ is None
     else:
         assert error.__cause__ is raised

@@ -221,7 +221,9 @@ def test_bad_base_url(url: str, problem: str) -> None:
 @pytest.mark.parametrize("url", ["", 5, b"https://a.example"])
 def test_no_base_url(url: object) -> None:
     """What is no text, or an empty one, is no URL."""
-    assert refusal(base_url=url) == "base_url must be a URL in printable ASCII"
+    assert refusal(base_url=url).startswith(
+        "base_url must be a URL in printable ASCII, "
+    )
 
 
 @pytest.mark.parametrize(("url", "problem"), BAD_URLS)

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plastiq_async._call import Call, Operation, RetryRule
-from plastiq_async._retry import _decide, next_wait
+from plastiq_async._quota import RetryQuota
+from plastiq_async._retry import Retry, next_wait
 from plastiq_async.errors import (
     APIConnectionError,
     APIResponseError,
@@ -49,11 +50,23 @@ def wait_for(
     attempt: int = 1,
     max_retries: int = 2,
     left: float = 1000.0,
+    quota: int = 100,
 ) -> float | None:
     """Ask the rule, with room for retries unless told otherwise."""
     return next_wait(
-        error, rule=rule, attempt=attempt, max_retries=max_retries, left=left
+        error,
+        rule=rule,
+        attempt=attempt,
+        max_retries=max_retries,
+        left=left,
+        quota=quota,
     )
+
+
+@pytest.mark.parametrize(("quota", "again"), [(2, True), (1, True), (0, False)])
+def test_quota(quota: int, again: bool) -> None:
+    """With an empty quota there is no retry."""
+    assert (wait_for(answered(503), quota=quota) is not None) is again
 
 
 @pytest.fixture
@@ -189,7 +202,7 @@ def test_any_wait(
     left: float,
 ) -> None:
     """A wait is within its bounds, ends before the deadline, and follows a retry."""
-    wait = next_wait(
+    wait = wait_for(
         answered(status, retry_after),
         rule=rule,
         attempt=attempt,
@@ -227,7 +240,7 @@ async def decide(error: Exception, *, attempts: int, left: float) -> float | boo
         deadline=started + left,
         attempts=attempts,
     )
-    return _decide(call, error)
+    return Retry(RetryQuota(100))._decide(call, error)
 
 
 @pytest.mark.usefixtures("longest")

@@ -8,7 +8,8 @@ import pytest
 
 from plastiq_async import APIConnectionError, PlastiqSession, SessionStateError
 from plastiq_async._transport import make_transport
-from tests.helpers import PAYER, eventually, session_for
+from plastiq_async.middleware import Handler
+from tests.helpers import PAYER, eventually, request_to, session_for
 from tests.servers import Server
 from tests.steps import answer, drop, ignore
 
@@ -80,6 +81,24 @@ async def test_closed_with_calls_in_flight() -> None:
     assert failures[0].outcome_unknown
 
 
+async def test_trace_of_a_middleware() -> None:
+    """Somebody else may follow what httpcore does, too."""
+    events: list[str] = []
+
+    async def trace(event: str, info: object) -> None:
+        events.append(event)
+
+    async def follow(request: httpx.Request, call_next: Handler) -> httpx.Response:
+        request.extensions["trace"] = trace
+        return await call_next(request)
+
+    with Server(answer()) as server:
+        async with session_for(server, middleware=[follow]) as session:
+            await session.client_secrets.create(PAYER)
+    assert "connection.connect_tcp.complete" in events
+    assert "http11.send_request_headers.started" in events
+
+
 async def test_given_back_after_the_close() -> None:
     """A slot whose answer is read after the close is closed as well."""
     with Server(answer()) as server:
@@ -92,8 +111,7 @@ async def test_given_back_after_the_close() -> None:
             max_connections=1,
             verify_trace_id=False,
         )
-        request = httpx.Request("POST", server.base_url, content=b"")
-        answered = await slots.handle_async_request(request)
+        answered = await slots.handle_async_request(request_to(server))
         await slots.aclose()
         assert server.open_connections == 1
         await answered.aread()

@@ -17,7 +17,7 @@ from cryptography import x509
 
 from plastiq_async import APIConnectionError, ConfigurationError, PlastiqSession
 from plastiq_async._transport import make_transport
-from tests.helpers import PAYER, TOKEN, eventually, session_for
+from tests.helpers import PAYER, TOKEN, eventually, request_to, session_for
 from tests.servers import Connection, Request, Server
 from tests.steps import answer
 
@@ -326,8 +326,7 @@ async def test_keep_alive() -> None:
             verify_trace_id=True,
         )
         async with transport:
-            request = httpx.Request("POST", server.base_url, content=b"")
-            answered = await transport.handle_async_request(request)
+            answered = await transport.handle_async_request(request_to(server))
             stream = answered.extensions["network_stream"]
             connected = stream.get_extra_info("socket")
             alive = connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)

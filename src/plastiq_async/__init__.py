@@ -24,7 +24,10 @@ from plastiq_async.models import (
     ClientSecret,
     CreateClientSecret,
     EndUser,
+    Failed,
+    Outcome,
     ResponseInfo,
+    Succeeded,
 )
 from plastiq_async.tracing import current_trace_id, trace_context
 
@@ -40,9 +43,11 @@ __all__ = [
     "ConflictError",
     "CreateClientSecret",
     "EndUser",
+    "Failed",
     "InternalServerError",
     "InvalidArgumentError",
     "NotFoundError",
+    "Outcome",
     "PermissionDeniedError",
     "PlastiqError",
     "PlastiqSession",
@@ -50,6 +55,7 @@ __all__ = [
     "ResponseInfo",
     "ServiceUnavailableError",
     "SessionStateError",
+    "Succeeded",
     "UnprocessableEntityError",
     "current_trace_id",
     "trace_context",

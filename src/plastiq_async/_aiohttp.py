@@ -9,16 +9,28 @@ import asyncio
 import base64
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, cast
+from weakref import WeakSet
 
 import aiohttp
+import anyio
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from plastiq_async._call import call_of
+from plastiq_async._protocol import is_success
+from plastiq_async._request import TIMEOUTS
 from plastiq_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from aiohttp.abc import ResolveResult
+    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.client_reqrep import ClientRequest
     from aiohttp.connector import AddrInfoType, Connection
+    from aiohttp.tracing import Trace
+
+    from plastiq_async._call import Call
 
 # After these, nothing of the request can have arrived.
 _UNSENT = (
@@ -60,7 +72,7 @@ class AiohttpPool(AiohttpTransport):
         self._max_connections = max_connections
         self._keep_alive = keep_alive
         self._options = socket_options
-        self._response_class = _Response if verify_trace_id else aiohttp.ClientResponse
+        self._response_class = _Response if verify_trace_id else _AnyResponse
 
     def _make_client(self) -> aiohttp.ClientSession:
         try:
@@ -69,11 +81,12 @@ class AiohttpPool(AiohttpTransport):
             msg = 'transport="aiohttp" works on asyncio only'
             raise ConfigurationError(msg) from None
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=_Connector(
                 ssl=self.ssl_context,
                 limit=self._max_connections,
                 keepalive_timeout=self._keep_alive,
                 socket_factory=self._make_socket,
+                resolver=_Resolver(),
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent",),
@@ -89,6 +102,9 @@ class AiohttpPool(AiohttpTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Exchange one request; whatever aiohttp raises comes out as httpx's own."""
+        call = call_of(request)
+        call.in_flight = False
+        _connecting.set(call)
         try:
             return await super().handle_async_request(request)
         except (httpx.HTTPError, aiohttp.ClientError, ValueError) as error:
@@ -96,6 +112,14 @@ class AiohttpPool(AiohttpTransport):
         # Not chained: the representation of some of aiohttp's holds request headers
         # or the proxy's password.
         raise failure
+
+    async def aclose(self) -> None:
+        """Close all connections, even for somebody who is cancelled.
+
+        What asyncio.gather makes of a cancellation within, anyio would not recognize.
+        """
+        with anyio.CancelScope(shield=True):
+            await super().aclose()
 
 
 def _translated(error: BaseException) -> httpx.TransportError:
@@ -122,16 +146,107 @@ def _with_auth_in_headers(proxy: httpx.Proxy) -> httpx.Proxy:
     return httpx.Proxy(proxy.url, ssl_context=proxy.ssl_context, headers=headers)
 
 
-class _Response(aiohttp.ClientResponse):
-    """An answer whose connection is closed if it does not carry a trace ID."""
+# The call that a task is getting a connection for.
+_connecting: ContextVar[Call] = ContextVar("_connecting")
+# The connections that have answered before.
+_used: WeakSet[ResponseHandler] = WeakSet()
+
+
+class _Resolver(aiohttp.ThreadedResolver):
+    """Gives up as connecting does, whose timeout is for what comes after this."""
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_INET,
+    ) -> list[ResolveResult]:
+        with anyio.fail_after(TIMEOUTS["connect"]):
+            return await super().resolve(host, port, family)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Gives no connection on which something came that nobody had asked for."""
+
+    async def connect(
+        self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            protocol = connection.protocol
+            if protocol is None or protocol not in _used or not protocol.should_close:
+                _connecting.get().in_flight = True
+                return connection
+            connection.close()
+
+
+def _look(closed: asyncio.Future[None]) -> None:
+    """Look at why a connection was closed, or asyncio would log that nobody did."""
+    _ = closed.cancelled() or closed.exception()
+
+
+def _tell_of_end(closed: asyncio.Future[None], content: aiohttp.StreamReader) -> None:
+    """Let whoever reads `content` learn that the connection has been closed.
+
+    aiohttp itself closes it when the chunks of a body do not fit their lengths, and
+    leaves the reader waiting for more.
+    """
+
+    def tell(_: object) -> None:
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError("the body was cut off"))
+
+    def forget() -> None:
+        closed.remove_done_callback(tell)
+
+    if not content.is_eof():
+        closed.add_done_callback(tell)
+        content.on_eof(forget)
+
+
+class _AnyResponse(aiohttp.ClientResponse):
+    """An answer whose reader learns of the end of the connection.
+
+    Its errors quote nothing of what came over the wire: it may be another answer's
+    secret, and what instruments aiohttp sees them before we do.
+    """
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        protocol = connection.protocol
-        await super().start(connection)
-        if "Trace-Id" not in self.headers and protocol is not None:
-            if self.connection is None:
-                # The body is here, and the connection already back in the pool.
-                protocol.close()
-            else:
-                protocol.force_close()
+        protocol = cast("ResponseHandler", connection.protocol)
+        failure = None
+        try:
+            await super().start(connection)
+        except aiohttp.ClientResponseError:
+            failure = aiohttp.ClientPayloadError("no valid HTTP")
+        if failure:
+            raise failure
+        # httpx-aiohttp fails to encode one that is not UTF-8, and loses the connection.
+        self.reason = None
+        self._check(protocol)
+        # None once that is lost, of which the reader has learnt.
+        closed = protocol.closed or asyncio.get_running_loop().create_future()
+        if protocol not in _used:
+            _used.add(protocol)
+            closed.add_done_callback(_look)
+        _tell_of_end(closed, self.content)
         return self
+
+    def _check(self, protocol: ResponseHandler) -> None:
+        """Accept any."""
+
+
+class _Response(_AnyResponse):
+    """An answer whose connection is closed unless it carries the request's trace ID."""
+
+    def _check(self, protocol: ResponseHandler) -> None:
+        returned = self.headers.getall("Trace-Id", [])
+        if returned == self.request_info.headers.getall("Trace-Id", []):
+            return
+        if self.connection is None:
+            # The body is here, and the connection already back in the pool.
+            protocol.close()
+        else:
+            protocol.force_close()
+        if not returned and protocol in _used and is_success(self.status):
+            # The answers before this one had a trace ID: it was left over by them.
+            raise aiohttp.ClientPayloadError

@@ -15,6 +15,8 @@ from plastiq_async.errors import APIStatusError, PlastiqError
 if TYPE_CHECKING:
     import httpx
 
+    from plastiq_async._call import Call
+
 
 class Attempt:
     """Sends a request once, and turns a status that is not 2xx into an error.
@@ -34,16 +36,16 @@ class Attempt:
             APIConnectionError: No answer.
             APIResponseError: An answer that cannot be read.
         """
-        if not logger.isEnabledFor(logging.DEBUG):
-            return raise_for_status(await self._client.send(request))
         call = call_of(request)
+        if not logger.isEnabledFor(logging.DEBUG):
+            return raise_for_status(call, await self._client.send(request))
         started = time.perf_counter()
         response = None
         outcome: int | str = "abandoned"
         try:
             response = await self._client.send(request)
             outcome = response.status_code
-            return raise_for_status(response)
+            return raise_for_status(call, response)
         except APIStatusError:
             raise
         except PlastiqError as error:
@@ -54,8 +56,8 @@ class Attempt:
             log_attempt(call, outcome, elapsed, response)
 
 
-def raise_for_status(response: httpx.Response) -> httpx.Response:
-    """Return `response` if its status is 2xx.
+def raise_for_status(call: Call, response: httpx.Response) -> httpx.Response:
+    """Return `response`, the answer to `call`, if its status is 2xx.
 
     Raises:
         APIStatusError: It is not.
@@ -67,4 +69,5 @@ def raise_for_status(response: httpx.Response) -> httpx.Response:
         response.headers.raw,
         response.content,
         datetime.now(timezone.utc),
+        call.token,
     )

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 import anyio
 import httpx
 
-from plastiq_async._call import call_of
+from plastiq_async._call import Call, call_of
 from plastiq_async._validate import is_header_value
 from plastiq_async.errors import ConfigurationError
 
@@ -25,10 +25,11 @@ def check_token(name: str, token: object) -> str:
     Raises:
         ConfigurationError: It is no string of visible ASCII characters.
     """
-    if not is_header_value(token) or " " in str(token):
+    if not is_header_value(token) or " " in token:
         msg = f"{name} must be a string of visible ASCII characters, without blanks"
         raise ConfigurationError(msg)
-    return str(token)
+    # Not str(token), which of a member of an enumeration gives the name.
+    return str.__str__(token)
 
 
 class BearerAuth(httpx.Auth):
@@ -50,16 +51,17 @@ class BearerAuth(httpx.Auth):
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Send `request` with the token; after a 401 once more with a new one."""
-        token = self._token or await self._renew(request, None)
+        call = call_of(request)
+        token = call.token = self._token or await self._renew(call, None)
         request.headers["Authorization"] = f"Bearer {token}"
         response = yield request
         if response.status_code == httpx.codes.UNAUTHORIZED and self._provider:
-            renewed = await self._renew(request, token)
-            if renewed != token:
-                request.headers["Authorization"] = f"Bearer {renewed}"
+            call.token = await self._renew(call, token)
+            if call.token != token:
+                request.headers["Authorization"] = f"Bearer {call.token}"
                 yield request
 
-    async def _renew(self, request: httpx.Request, refused: str | None) -> str:
+    async def _renew(self, call: Call, refused: str | None) -> str:
         """Return a token other than the `refused` one, if the provider has another."""
         if self._lock is None:
             # Only now, since it belongs to the event loop in which it is made.
@@ -70,7 +72,7 @@ class BearerAuth(httpx.Auth):
                     token = await self._provider()
                 except Exception as error:
                     # Even one of our own classes is not this call's, nor retried.
-                    call_of(request).provider_error = error
+                    call.provider_error = error
                     raise
                 name = "the access token that the provider returned"
                 self._token = check_token(name, token)

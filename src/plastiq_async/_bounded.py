@@ -6,6 +6,7 @@ know no limit, and whose redirect code parses ``Location`` even when not followi
 
 from __future__ import annotations
 
+import re
 import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING
 import httpx
 
 from plastiq_async._call import call_of
-from plastiq_async._protocol import header_values, is_success
-from plastiq_async.errors import APIConnectionError, APIResponseError
+from plastiq_async._logging import exchanging
+from plastiq_async._protocol import header_values, is_success, printable
+from plastiq_async.errors import APIConnectionError, APIResponseError, SessionStateError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -56,6 +58,7 @@ class BoundedTransport(httpx.AsyncBaseTransport):
     ) -> None:
         self._inner = inner
         self._verify_trace_id = verify_trace_id
+        self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Exchange one request for one whole answer.
@@ -63,9 +66,15 @@ class BoundedTransport(httpx.AsyncBaseTransport):
         Raises:
             APIConnectionError: There was none, or it belongs to another call.
             APIResponseError: It is too large, cut short, or in an unknown encoding.
+            SessionStateError: The transport is closed.
         """
+        if self._closed:
+            # The call is cancelled, but what it waited for came at the same moment.
+            msg = "the session was closed during the call"
+            raise SessionStateError(msg)
         call = call_of(request)
         call.in_flight = True
+        ours = exchanging.set(True)
         try:
             response = await self._inner.handle_async_request(request)
             if not isinstance(response.stream, httpx.AsyncByteStream):
@@ -88,26 +97,39 @@ class BoundedTransport(httpx.AsyncBaseTransport):
             raise
         else:
             call.in_flight = False
-            kept = [item for item in headers if item[0].lower() not in _HIDDEN]
             answer = httpx.Response(
                 response.status_code,
-                headers=kept,
+                headers=_harmless(headers, call.token.encode()),
                 stream=httpx.ByteStream(content),
-                extensions=response.extensions,
+                # No extensions: httpx would log the server's own reason phrase.
             )
             # Any header is valid in this one; httpx would look for the best.
             answer.headers.encoding = "iso-8859-1"
             # Now, or httpx would read it through four async generators.
             answer.read()
             return answer
+        finally:
+            exchanging.reset(ours)
         call.in_flight = False
         call.outcome_unknown |= failure.outcome_unknown
         # Out here, so that nothing but the chosen cause hangs on the error.
         raise failure from cause
 
     async def aclose(self) -> None:
-        """Close the transport within."""
+        """Close the transport within; no request gets there any more."""
+        self._closed = True
         await self._inner.aclose()
+
+
+def _harmless(
+    headers: list[tuple[bytes, bytes]], token: bytes
+) -> list[tuple[bytes, bytes]]:
+    """Return `headers` without those to act upon, and those that repeat `token`."""
+    return [
+        (name, value)
+        for name, value in headers
+        if name.lower() not in _HIDDEN and not (token and token in value)
+    ]
 
 
 def _connection_error(error: Exception) -> tuple[APIConnectionError, Exception | None]:
@@ -116,6 +138,10 @@ def _connection_error(error: Exception) -> tuple[APIConnectionError, Exception |
     if isinstance(error, httpx.ProtocolError):
         # Its text quotes what came over the wire: perhaps another answer's secret.
         failure, cause = APIConnectionError(f"no valid HTTP ({name})"), None
+    elif isinstance(error, httpx.ProxyError):
+        # After the status comes whatever the proxy has to say.
+        reason = printable(re.sub(r"(?<=^\d{3}) .*", "", str(error)))
+        failure, cause = APIConnectionError(f"{name}: {reason}"), None
     else:
         failure, cause = APIConnectionError(f"{name}: {_reason(error)}"), error
     failure.outcome_unknown = not isinstance(error, _UNSENT)
@@ -125,8 +151,9 @@ def _connection_error(error: Exception) -> tuple[APIConnectionError, Exception |
 def _reason(error: BaseException) -> str:
     """Return the first text down the chain of causes: trio's own errors have none."""
     cause: BaseException | None = error
-    while cause is not None:
-        if text := str(cause):
+    # Not beyond a cancellation, whose text is for those who know its scope.
+    while isinstance(cause, Exception):
+        if text := printable(str(cause)):
             return text
         cause = cause.__cause__ or cause.__context__
     return "no reason given"
@@ -199,8 +226,13 @@ async def _abandon(response: httpx.Response, chunks: AsyncIterator[bytes]) -> No
     Left suspended, they would wait for the garbage collector, which trio warns about.
     """
     await response.aclose()
-    with suppress(StopAsyncIteration, *_TRANSPORT_ERRORS):
-        await anext(chunks)
+    with suppress(StopAsyncIteration):
+        try:
+            await anext(chunks)
+        except _TRANSPORT_ERRORS as error:
+            # aiohttp raises one and the same object every time: its traceback would
+            # gather the frames of all these calls, and what they hold.
+            (error.__cause__ or error).__traceback__ = None
 
 
 def _response_error(response: httpx.Response, what: str) -> APIResponseError:

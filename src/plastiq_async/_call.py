@@ -55,7 +55,7 @@ class Operation(Generic[T]):
 
     method: str
     path: str
-    headers: tuple[tuple[bytes, bytes], ...]
+    headers: tuple[tuple[bytes, bytes], ...] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
     trace_id: UUID | None
     retry: RetryRule
@@ -74,6 +74,7 @@ class Call:
         trace_id: The trace ID; the server's own once that has answered.
         attempts: How many attempts have begun.
         sent_at: The wall clock before the latest attempt left.
+        token: The access token that it carried, for us not to repeat it.
         in_flight: Whether a request is under way right now.
         outcome_unknown: Whether a request may have arrived without an answer.
         provider_error: What the token provider raised: not this call's own failure.
@@ -86,6 +87,7 @@ class Call:
     trace_id: UUID | None = None
     attempts: int = 0
     sent_at: datetime = attrs.Factory(lambda: datetime.now(timezone.utc))
+    token: str = attrs.field(default="", repr=False)
     in_flight: bool = False
     outcome_unknown: bool = False
     provider_error: Exception | None = None

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 import attrs
 
 from plastiq_async._auth import check_token
-from plastiq_async._validate import is_duration, is_header_value
+from plastiq_async._validate import is_count, is_duration, is_header_value
 from plastiq_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ _SERVERS = {
     "sandbox": "https://connect.sandbox.plastiq.com/api",
     "production": "https://connect.plastiq.com/api",
 }
+
+# With a path after it, httpx takes no more than 65,536, and says so at each call.
+_LONGEST_URL = 2000
 
 
 @attrs.frozen(kw_only=True)
@@ -88,8 +91,8 @@ def check_max_retries(value: int) -> int:
     return _check_count("max_retries", value, least=0)
 
 
-def _check_count(name: str, value: object, *, least: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+def _check_count(name: str, value: int, *, least: int) -> int:
+    if not is_count(value, least=least):
         msg = f"{name} must be an integer of {least} or more"
         raise ConfigurationError(msg)
     return value
@@ -118,23 +121,27 @@ def _base_url(base_url: str | None, environment: str | None) -> str:
     return _SERVERS["sandbox"]
 
 
-def _server(name: str, environment: str) -> str:
-    try:
-        return _SERVERS[environment]
-    except (KeyError, TypeError):
+def _server(name: str, environment: object) -> str:
+    server = _SERVERS.get(environment) if isinstance(environment, str) else None
+    if server is None:
         msg = f"{name} must be one of {', '.join(_SERVERS)}"
-        raise ConfigurationError(msg) from None
+        raise ConfigurationError(msg)
+    return server
 
 
 def _check_url(name: str, url: object) -> str:
     """Return `url` without a slash at its end."""
     # is_header_value: the host goes into a header, and urlsplit drops line breaks.
-    if not isinstance(url, str) or not is_header_value(url) or " " in url:
-        msg = f"{name} must be a URL in printable ASCII"
+    if not is_header_value(url) or " " in url or len(url) > _LONGEST_URL:
+        msg = f"{name} must be a URL in printable ASCII, {_LONGEST_URL} long at most"
         raise ConfigurationError(msg)
     try:
         parts = urlsplit(url)
         host = None if parts.port == 0 else parts.hostname
+        # As event loops do to connect, where not all of them expect it to fail.
+        (host or "").encode("idna")
+        if "[" in parts.netloc:
+            ip_address(host or "")  # Python 3.10 takes anything in brackets
     except ValueError:  # the brackets, or the port
         parts, host = SplitResult("", "", "", "", ""), None
     if not host or parts.scheme not in {"http", "https"}:

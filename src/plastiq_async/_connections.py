@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 
 
 class Connections:
-    """The client that all views of one session share, and who may use it.
+    """The connections that all views of one session share, and who may use it.
 
     It belongs to the process that made it and to the event loop of the first call.
 
     Args:
-        client: The client; closed by `aclose`.
+        transport: What is behind the client; closed by `aclose`.
         max_connections: How many calls may be under way at once.
 
     Attributes:
+        max_connections: As the argument.
         closed: Whether they are closed.
         calls: The scopes of the calls under way, for `aclose` to cancel.
         permits: What a call must hold; there once `check_usable` has passed.
@@ -32,11 +33,13 @@ class Connections:
 
     permits: anyio.Semaphore
 
-    def __init__(self, client: httpx.AsyncClient, max_connections: int) -> None:
+    def __init__(
+        self, transport: httpx.AsyncBaseTransport, max_connections: int
+    ) -> None:
         self.closed = False
         self.calls: set[anyio.CancelScope] = set()
-        self._client = client
-        self._max_connections = max_connections
+        self._transport = transport
+        self.max_connections = max_connections
         self._loop: EventLoopToken | None = None
         self._pid = os.getpid()
 
@@ -47,25 +50,25 @@ class Connections:
             SessionStateError: The session is closed, or belongs to another event loop
                 or to the process before a fork.
         """
-        loop = current_token()
-        if self.closed:
-            msg = "the session is closed"
-        elif self._pid != os.getpid():
+        if self._pid != os.getpid():
+            # First: in the child of a fork, asyncio says that there is no event loop.
             msg = "the session was made before a fork: make one in each process"
+        elif self.closed:
+            msg = "the session is closed"
         elif self._loop is None:
-            self._loop = loop
+            self._loop = current_token()
             # Made in its event loop: outside of one anyio would make a slower adapter.
             # No checkpoint where a permit is free: a call has plenty of them.
-            self.permits = anyio.Semaphore(self._max_connections, fast_acquire=True)
+            self.permits = anyio.Semaphore(self.max_connections, fast_acquire=True)
             return
-        elif self._loop == loop:
+        elif self._loop == current_token():
             return
         else:
             msg = "the session belongs to another event loop: make one in each"
         raise SessionStateError(msg)
 
     async def aclose(self) -> None:
-        """Cancel the calls under way and close the client; once is enough.
+        """Cancel the calls under way and close the transport; once is enough.
 
         Raises:
             SessionStateError: The connections are not this event loop's to close.
@@ -77,4 +80,4 @@ class Connections:
         self.closed = True
         for scope in self.calls:
             scope.cancel()
-        await self._client.aclose()
+        await self._transport.aclose()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from plastiq_async.errors import ConfigurationError
@@ -20,30 +22,40 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO}
 _SHOWN_HEADERS = ("content-type", "retry-after")
 
 
+# What httpcore quotes: the wire, perhaps with another's secret; the headers of an
+# answer, perhaps with our token; the credentials for a SOCKS proxy.
+_QUOTED = re.compile(
+    r"(bytearray\(|return_value=\(b'HTTP/[0-9.]+', \d+, | auth=\()(?s:.*)"
+)
+
+exchanging: ContextVar[bool] = ContextVar("plastiq_exchanging", default=False)
+"""Whether what is logged now is about a request of ours, and not another client's."""
+
+
 def _unquote(record: logging.LogRecord) -> bool:
-    """Cut out of a record what h11 quotes of the wire: perhaps another's secret."""
-    if isinstance(record.msg, str) and "bytearray(" in record.msg:
-        record.msg = record.msg.partition("bytearray(")[0] + "(not shown)"
+    """Cut off what a record quotes."""
+    if exchanging.get() and isinstance(record.msg, str):
+        record.msg = _QUOTED.sub(r"\1(not shown)", record.msg)
     return True
 
 
 def set_up_logging() -> None:
     """Write this library's log to stderr if ``PLASTIQ_LOG`` says so.
 
-    And make sure, whatever it says, that httpcore's own log quotes no answers.
+    And make sure, whatever it says, that httpcore's own log tells no secrets.
 
     Raises:
         ConfigurationError: It is set to something else than ``debug`` or ``info``.
     """
-    logging.getLogger("httpcore.http11").addFilter(_unquote)
+    for name in ("http11", "socks"):
+        logging.getLogger(f"httpcore.{name}").addFilter(_unquote)
     wanted = os.environ.get("PLASTIQ_LOG")
     if not wanted:
         return
-    try:
-        level = _LEVELS[wanted.lower()]
-    except KeyError:
+    level = _LEVELS.get(wanted.lower())
+    if level is None:
         msg = f"PLASTIQ_LOG must be one of {', '.join(_LEVELS)}"
-        raise ConfigurationError(msg) from None
+        raise ConfigurationError(msg)
     logger.setLevel(level)
     if not logger.handlers:
         handler = logging.StreamHandler()

@@ -94,7 +94,7 @@ def parse_retry_after(headers: Headers, now: datetime) -> float | None:
 
 
 def status_error(
-    status: int, headers: Headers, content: bytes, now: datetime
+    status: int, headers: Headers, content: bytes, now: datetime, token: str = ""
 ) -> APIStatusError:
     """Return the error for an answer that is not 2xx.
 
@@ -106,6 +106,7 @@ def status_error(
         headers: The headers; their trace ID comes before the body's.
         content: The body.
         now: The present moment, aware.
+        token: The access token that was sent: not repeated, should the server do so.
     """
     try:
         body = decode_json(content)
@@ -114,10 +115,10 @@ def status_error(
     fields = body if isinstance(body, dict) else {}
     default = errors.InternalServerError if status >= 500 else APIStatusError  # noqa: PLR2004
     error = _ERRORS.get(status, default)(
-        _text(fields.get("message")) or _reason(status),
+        _text(fields.get("message"), token) or _reason(status),
         status,
-        _text(fields.get("code")),
-        _details(fields.get("errors")) or _details(fields.get("details")),
+        _text(fields.get("code"), token),
+        _details(fields.get("errors"), token) or _details(fields.get("details"), token),
         parse_retry_after(headers, now),
     )
     error.trace_id = parse_trace_id(headers) or _trace_id_or_none(fields.get("traceId"))
@@ -140,18 +141,25 @@ def read_result(operation: Operation[T], content: bytes, info: ResponseInfo) -> 
     raise failure
 
 
-def _text(value: object) -> str | None:
+def printable(text: str) -> str:
+    """Return what of `text` can stand in a line of a log."""
+    shown = (c if c.isprintable() else " " for c in text[:_LONGEST_TEXT])
+    return "".join(shown).strip()
+
+
+def _text(value: object, token: str) -> str | None:
     if not isinstance(value, str):
         return None
-    text = "".join(c if c.isprintable() else " " for c in value[:_LONGEST_TEXT])
-    return text.strip() or None
+    if token:
+        value = value.replace(token, "(access token)")
+    return printable(value) or None
 
 
-def _details(items: object) -> tuple[str, ...]:
+def _details(items: object, token: str) -> tuple[str, ...]:
     if not isinstance(items, list):
         return ()
     texts = (
-        _text(item.get("details") if isinstance(item, dict) else item)
+        _text(item.get("details") if isinstance(item, dict) else item, token)
         for item in items[:_MOST_DETAILS]
     )
     return tuple(text for text in texts if text)

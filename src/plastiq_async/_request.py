@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # An attempt that takes longer to connect is given up, so that another is possible. The
 # rest is the call's own deadline: httpx's other timeouts start anew with each byte.
-_TIMEOUTS = {"connect": 5.0, "read": None, "write": None, "pool": None}
+TIMEOUTS = {"connect": 5.0, "read": None, "write": None, "pool": None}
 
 
 class RequestBuilder:
@@ -52,10 +52,10 @@ class RequestBuilder:
                 *operation.headers,
             ],
             stream=_Body(operation.body),
-            extensions={"timeout": _TIMEOUTS, CALL_EXTENSION: call},
+            extensions={"timeout": TIMEOUTS, CALL_EXTENSION: call},
         )
         # Checked before: httpx would find that out again, header by header.
-        request.headers.encoding = "ascii"
+        request.headers.encoding = "utf-8"
         request.read()
         return request
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import httpx
 
     from plastiq_async._call import Call
+    from plastiq_async._quota import RetryQuota
     from plastiq_async.middleware import Handler
 
 # The statuses that the API or a gateway answers with when a second try may succeed.
@@ -32,7 +33,13 @@ _LONGEST_RETRY_AFTER = 60.0
 
 
 def next_wait(
-    error: Exception, *, rule: RetryRule, attempt: int, max_retries: int, left: float
+    error: Exception,
+    *,
+    rule: RetryRule,
+    attempt: int,
+    max_retries: int,
+    left: float,
+    quota: int,
 ) -> float | None:
     """Decide about another attempt.
 
@@ -42,12 +49,14 @@ def next_wait(
         attempt: How many attempts there were, 1 or more.
         max_retries: How many may follow the first.
         left: Seconds until the call's deadline.
+        quota: How many retries the session has left.
 
     Returns:
         Seconds to wait before the next attempt, or None to let `error` through: it is
-        not of those that pass, the attempts are used up, or the wait does not fit.
+        not of those that pass, the attempts or the quota are used up, or the wait does
+        not fit.
     """
-    if attempt > max_retries or not _is_retryable(error, rule):
+    if attempt > max_retries or quota < 1 or not _is_retryable(error, rule):
         return None
     # Full jitter: anywhere below the exponential bound, so that callers spread out.
     bound = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** min(attempt - 1, 10))
@@ -74,14 +83,19 @@ def _is_retryable(error: Exception, rule: RetryRule) -> bool:
 
 
 class Retry:
-    """The innermost middleware: makes the attempts of a call."""
+    """The innermost middleware: makes the attempts of a call.
 
-    def __init__(self) -> None:
+    Args:
+        quota: How many retries the session's calls have between them.
+    """
+
+    def __init__(self, quota: RetryQuota) -> None:
         # Here and not above: it is a fifth of the whole import, and a program that
         # only names our types and errors needs none of it.
         from stamina import AsyncRetryingCaller  # noqa: PLC0415
 
         self._caller = AsyncRetryingCaller
+        self._quota = quota
 
     async def __call__(
         self, request: httpx.Request, call_next: Handler, /
@@ -92,7 +106,9 @@ class Retry:
         async def attempt() -> httpx.Response:
             call.attempts += 1
             call.sent_at = datetime.now(timezone.utc)
-            return await call_next(request)
+            response = await call_next(request)
+            self._quota.earn(retried=call.attempts > 1)
+            return response
 
         try:
             return await attempt()
@@ -109,20 +125,23 @@ class Retry:
         try:
             # The caller form shows the instrumentation no arguments.
             retrying = self._caller(attempts=call.max_retries + 1, timeout=None)
-            return await retrying(partial(_decide, call), attempt_again)
+            return await retrying(partial(self._decide, call), attempt_again)
         except PlastiqError as error:
             call.describe(error)
             raise
 
-
-def _decide(call: Call, error: Exception) -> float | bool:
-    if error is call.provider_error:
-        return False
-    wait = next_wait(
-        error,
-        rule=call.operation.retry,
-        attempt=call.attempts,
-        max_retries=call.max_retries,
-        left=call.deadline - anyio.current_time(),
-    )
-    return False if wait is None else wait
+    def _decide(self, call: Call, error: Exception) -> float | bool:
+        if error is call.provider_error:
+            return False
+        wait = next_wait(
+            error,
+            rule=call.operation.retry,
+            attempt=call.attempts,
+            max_retries=call.max_retries,
+            left=call.deadline - anyio.current_time(),
+            quota=self._quota.left,
+        )
+        if wait is None:
+            return False
+        self._quota.spend()
+        return wait

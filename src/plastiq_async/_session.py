@@ -20,10 +20,12 @@ from plastiq_async._connections import Connections
 from plastiq_async._converter import api_converter
 from plastiq_async._logging import logger, set_up_logging
 from plastiq_async._protocol import read_result
+from plastiq_async._quota import RetryQuota
 from plastiq_async._request import RequestBuilder
 from plastiq_async._resources.client_secrets import ClientSecrets
 from plastiq_async._retry import Retry
 from plastiq_async._transport import make_transport
+from plastiq_async._validate import check_header
 from plastiq_async._validate import check_timeout as check_call_timeout
 from plastiq_async.errors import (
     APITimeoutError,
@@ -109,19 +111,20 @@ class PlastiqSession:
             max_retries=max_retries,
             max_connections=max_connections,
         )
-        client = _Client(
-            transport=BoundedTransport(
-                make_transport(
-                    transport,
-                    base_url=config.base_url,
-                    verify=verify,
-                    proxy=proxy,
-                    trust_env=trust_env,
-                    max_connections=max_connections,
-                    verify_trace_id=verify_trace_id,
-                ),
+        bounded = BoundedTransport(
+            make_transport(
+                transport,
+                base_url=config.base_url,
+                verify=verify,
+                proxy=proxy,
+                trust_env=trust_env,
+                max_connections=max_connections,
                 verify_trace_id=verify_trace_id,
             ),
+            verify_trace_id=verify_trace_id,
+        )
+        client = _Client(
+            transport=bounded,
             auth=BearerAuth(config.access_token),
             # The transport has seen to the environment's settings.
             trust_env=False,
@@ -129,15 +132,16 @@ class PlastiqSession:
         self._base_url = config.base_url
         self._timeout = config.timeout
         self._max_retries = config.max_retries
-        self._connections = Connections(client, config.max_connections)
-        self._chain = _chain(Attempt(client), middleware)
+        self._connections = Connections(bounded, config.max_connections)
+        retry = Retry(RetryQuota(config.max_connections))
+        self._chain = _chain(Attempt(client), retry, middleware)
         self._build_request = RequestBuilder(config.base_url).build
         logger.info("session for %s", self._base_url)
 
     @property
     def client_secrets(self) -> ClientSecrets:
         """Client secrets: what a browser needs to tokenize a card."""
-        return ClientSecrets(self._perform)
+        return ClientSecrets(self._perform, self._connections.max_connections)
 
     def with_options(
         self, *, timeout: float | None = None, max_retries: int | None = None
@@ -219,7 +223,7 @@ class PlastiqSession:
         request = self._build_request(operation, call)
         try:
             # Once more, for answers that come from a middleware.
-            response = raise_for_status(await self._chain(request))
+            response = raise_for_status(call, await self._chain(request))
             return read_result(operation, response.content, _info(call, response))
         except PlastiqError as error:
             call.describe(error)
@@ -237,16 +241,24 @@ class _Client(httpx.AsyncClient):
     cookies = _NoCookies()  # type: ignore[override]  # a property there
 
 
-def _chain(innermost: Handler, middleware: object) -> Handler:
+def _chain(innermost: Handler, retry: Retry, middleware: object) -> Handler:
     """Return the onion around `innermost`, with the user's `middleware` checked."""
     own = tuple(middleware) if isinstance(middleware, Iterable) else (None,)
     if not all(callable(layer) for layer in own):
         msg = "middleware must be an iterable of async callables"
         raise ConfigurationError(msg)
     handler = innermost
-    for layer in (Retry(), *reversed(own), TraceId()):
+    checks = (_check_headers,) if own else ()
+    for layer in (retry, *checks, *reversed(own), TraceId()):
         handler = _around(layer, handler)
     return handler
+
+
+async def _check_headers(request: httpx.Request, call_next: Handler) -> httpx.Response:
+    """Stand between a user's middleware and the wire."""
+    for name, value in request.headers.raw:
+        check_header(name, value)
+    return await call_next(request)
 
 
 def _around(layer: Middleware, call_next: Handler) -> Handler:

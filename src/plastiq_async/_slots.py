@@ -9,6 +9,7 @@ single connection: nothing to scan, and a slot that went wrong is thrown away wh
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import cast
@@ -16,8 +17,14 @@ from typing import cast
 import anyio
 import httpx
 
+from plastiq_async._protocol import is_success
+from plastiq_async._watch import Closable, Watch
+
 # Shorter than the 60 seconds after which many load balancers close what is idle.
 KEEP_ALIVE = 55.0
+
+# In place of the moment from which a slot is too old: it has served nobody yet.
+_FRESH = math.inf
 
 
 class SlotTransport(httpx.AsyncBaseTransport):
@@ -43,24 +50,29 @@ class SlotTransport(httpx.AsyncBaseTransport):
         self._verify_trace_id = verify_trace_id
         # The free slots, each with the moment from which it is too old; the latest used
         # is the last.
-        self._free = deque([(math.inf, first)])
+        self._free = deque([(_FRESH, first)])
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request` through a slot; reading the answer sets that free."""
-        while self._free and self._free[0][0] < anyio.current_time():
+        while self._free and self._free[0][0] < time.monotonic():
             await _discard(self._free.popleft()[1])
-        slot = self._free.pop()[1] if self._free else self._make_slot()
-        answered = False
+        old, slot = self._free.pop() if self._free else (_FRESH, self._make_slot())
+        extensions = request.extensions
+        watch = Watch(request)
+        request.extensions = {**extensions, "trace": watch}
+        accepted = False
         try:
             response = await slot.handle_async_request(request)
-            answered = True
+            returned = response.headers.get("Trace-Id")
+            if self._verify_trace_id and old != _FRESH and returned is None:
+                await _refuse_result(response)
+            accepted = True
         finally:
-            if not answered:
-                await _discard(slot)
-        clean = not self._verify_trace_id or (
-            response.headers.get("Trace-Id") == request.headers.get("Trace-Id")
-        )
+            request.extensions = extensions
+            if not accepted:
+                await _discard(*watch.opened, slot)
+        clean = not self._verify_trace_id or returned == request.headers.get("Trace-Id")
         body = cast("httpx.AsyncByteStream", response.stream)
         response.stream = _Lease(self, slot, body, clean=clean)
         return response
@@ -68,15 +80,20 @@ class SlotTransport(httpx.AsyncBaseTransport):
     async def give_back(self, slot: httpx.AsyncBaseTransport, *, clean: bool) -> None:
         """Take back `slot`, to be used again if its exchange was `clean`."""
         if clean and not self._closed:
-            self._free.append((anyio.current_time() + KEEP_ALIVE, slot))
+            self._free.append((time.monotonic() + KEEP_ALIVE, slot))
         else:
             await _discard(slot)
 
     async def aclose(self) -> None:
         """Close all connections: the free ones now, the others as they come back."""
         self._closed = True
-        while self._free:
-            await _discard(self._free.pop()[1])
+        try:
+            while self._free:
+                await _discard(self._free.pop()[1])
+        finally:
+            # A native cancellation pierces the shield: go on with those that are left.
+            if self._free:
+                await self.aclose()
 
 
 class _Lease(httpx.AsyncByteStream):
@@ -111,7 +128,16 @@ class _Lease(httpx.AsyncByteStream):
             await self._slots.give_back(self._slot, clean=clean)
 
 
-async def _discard(slot: httpx.AsyncBaseTransport) -> None:
+async def _refuse_result(response: httpx.Response) -> None:
+    """Raise if `response` is a result, since it may be a surplus of the last answer."""
+    if is_success(response.status_code):
+        await response.aclose()
+        msg = "no trace ID on a connection whose answers had one"
+        raise httpx.RemoteProtocolError(msg)
+
+
+async def _discard(*things: Closable) -> None:
     # Whoever is cancelled here still closes the socket.
     with anyio.CancelScope(shield=True):
-        await slot.aclose()
+        for thing in things:
+            await thing.aclose()

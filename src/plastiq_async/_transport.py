@@ -66,12 +66,16 @@ def make_transport(
             msg = "transport: a ready-made one cannot go with proxy or verify"
             raise ConfigurationError(msg)
         return transport
-    if transport not in {"httpx", "aiohttp"}:
+    if not isinstance(transport, str) or transport not in {"httpx", "aiohttp"}:
         msg = 'transport must be "httpx", "aiohttp" or an httpx.AsyncBaseTransport'
         raise ConfigurationError(msg)
     context = _ssl_context(verify, trust_env=trust_env)
     setting, url = _choose_proxy(proxy, base_url, trust_env=trust_env)
-    chosen = url if url is None else _configured(setting, lambda: _check_proxy(url))
+    chosen = (
+        url
+        if url is None
+        else _configured(setting, lambda: _check_proxy(url, transport))
+    )
     if transport == "aiohttp":
         return _make_aiohttp_pool(
             context, chosen, max_connections, verify_trace_id=verify_trace_id
@@ -109,12 +113,23 @@ def _ssl_context(
         # The variables that httpx reads, the first that is set.
         variables = ("SSL_CERT_FILE", "SSL_CERT_DIR") if trust_env else ()
         setting = next((name for name in variables if os.environ.get(name)), "verify")
-        return _configured(
-            setting,
-            lambda: httpx.create_ssl_context(verify=verify, trust_env=trust_env),
-        )
+
+        def from_environment() -> ssl.SSLContext:
+            # OpenSSL takes several folders, and does not look whether there are any.
+            folders = os.environ.get("SSL_CERT_DIR", "").split(os.pathsep)
+            if (
+                verify
+                and setting == "SSL_CERT_DIR"
+                and not any(Path(folder).is_dir() for folder in folders)
+            ):
+                raise NotADirectoryError
+            return httpx.create_ssl_context(verify=verify, trust_env=trust_env)
+
+        return _configured(setting, from_environment)
 
     def from_path() -> ssl.SSLContext:
+        if not verify:
+            raise ValueError  # to OpenSSL, no path: the usual authorities stay in force
         if Path(verify).is_dir():
             return ssl.create_default_context(capath=verify)
         return ssl.create_default_context(cafile=verify)
@@ -137,9 +152,14 @@ def _choose_proxy(
     return f"{kind.upper()}_PROXY", url
 
 
-def _check_proxy(proxy: str | httpx.Proxy) -> httpx.Proxy:
+def _check_proxy(proxy: str | httpx.Proxy, transport: object) -> httpx.Proxy:
     checked = proxy if isinstance(proxy, httpx.Proxy) else httpx.Proxy(proxy)
-    if not checked.url.host:
+    url = checked.url
+    port = 1 if url.port is None else url.port
+    # aiohttp would speak HTTP with whatever proxy it is given.
+    unknown = transport == "aiohttp" and url.scheme not in {"http", "https"}
+    # A host that no event loop can encode is a ValueError, too.
+    if unknown or not url.host.encode("idna") or not 0 < port < 1 << 16:
         raise ValueError
     return checked
 

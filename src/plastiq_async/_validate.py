@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from ipaddress import ip_address
+from typing import TypeGuard
 from uuid import RFC_4122, UUID
 
 from plastiq_async.errors import InvalidArgumentError
@@ -12,6 +13,7 @@ from plastiq_async.errors import InvalidArgumentError
 # What may stand in a header: visible ASCII, with blanks inside only. httpx would send
 # other characters in UTF-8, and a server may split, fold or cut what follows them.
 _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def check_uuid(name: str, value: object) -> UUID:
@@ -50,7 +52,7 @@ def check_trace_id(value: object) -> UUID:
     return parsed
 
 
-def is_header_value(value: object) -> bool:
+def is_header_value(value: object) -> TypeGuard[str]:
     """Tell whether `value` is a string that can stand in a header as it is."""
     return isinstance(value, str) and _HEADER_VALUE.fullmatch(value) is not None
 
@@ -69,6 +71,19 @@ def check_header_value(name: str, value: object) -> None:
         raise InvalidArgumentError(msg)
 
 
+def check_header(name: bytes, value: bytes) -> None:
+    """Make sure that a header of somebody else's making can be sent.
+
+    Raises:
+        InvalidArgumentError: It cannot; the error names it only if it can be named.
+    """
+    shown = name.decode("latin-1")
+    if not _HEADER_NAME.fullmatch(shown):
+        msg = "the name of a header must be a token, as HTTP calls it"
+        raise InvalidArgumentError(msg)
+    check_header_value(f"the header {shown}", value.decode("latin-1"))
+
+
 def check_ip(name: str, value: object) -> str:
     """Return the IP address `value` in its canonical form.
 
@@ -85,6 +100,11 @@ def check_ip(name: str, value: object) -> str:
         msg = f"{name} must be an IPv4 or IPv6 address without a zone"
         raise InvalidArgumentError(msg)
     return str(address)
+
+
+def is_count(value: object, *, least: int) -> bool:
+    """Tell whether `value` is an integer of `least` or more."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def is_duration(value: object) -> bool:

@@ -8,7 +8,7 @@ A `type: ignore` marks what must not pass: both checkers report one that is idle
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -21,10 +21,13 @@ from plastiq_async import (
     ClientSecret,
     CreateClientSecret,
     EndUser,
+    Failed,
+    Outcome,
     PlastiqError,
     PlastiqSession,
     RateLimitError,
     ResponseInfo,
+    Succeeded,
     current_trace_id,
     trace_context,
 )
@@ -121,6 +124,32 @@ async def create(session: PlastiqSession, payer: UUID | str) -> None:
     assert_type(secret.response.sent_at, datetime)
     assert_type(secret.response.elapsed, timedelta)
     secret.client_secret = "other"  # type: ignore[misc]
+
+
+async def create_many(
+    session: PlastiqSession,
+    requests: list[CreateClientSecret],
+    more: AsyncIterator[CreateClientSecret],
+) -> None:
+    """Create client secrets for many payers."""
+    create_many = session.client_secrets.create_many
+    async with create_many(requests, concurrency=5) as outcomes:
+        async for outcome in outcomes:
+            assert_type(outcome, Outcome[CreateClientSecret, ClientSecret])
+            assert_type(outcome.request, CreateClientSecret)
+            assert_type(outcome.result, ClientSecret | None)
+            if outcome.error:
+                assert_type(outcome.error, Exception)
+            match outcome:
+                case Succeeded(request=request, result=secret):
+                    assert_type(request, CreateClientSecret)
+                    assert_type(secret, ClientSecret)
+                case Failed(request=request, error=error):
+                    assert_type(request, CreateClientSecret)
+                    assert_type(error, Exception)
+    create_many(more)
+    create_many(["payer"])  # type: ignore[list-item]
+    create_many(session)  # type: ignore[arg-type]
 
 
 def read_models(end_user: EndUser, payer: UUID | str) -> None:

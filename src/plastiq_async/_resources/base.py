@@ -21,9 +21,11 @@ class Resource:
 
     Args:
         perform: The session's way in.
+        max_connections: How many operations can be under way at once.
     """
 
-    __slots__ = ("_perform",)
+    __slots__ = ("_max_connections", "_perform")
 
-    def __init__(self, perform: Perform) -> None:
+    def __init__(self, perform: Perform, max_connections: int) -> None:
         self._perform = perform
+        self._max_connections = max_connections

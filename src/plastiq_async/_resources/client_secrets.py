@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from plastiq_async._bulk import Bulk
 from plastiq_async._call import Operation, RetryRule
 from plastiq_async._converter import AnswerError, structure
 from plastiq_async._resources.base import Resource
 from plastiq_async._version import user_agent
+from plastiq_async.errors import InvalidArgumentError
 from plastiq_async.models.client_secrets import ClientSecret, CreateClientSecret
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable
+    from contextlib import AbstractAsyncContextManager
     from uuid import UUID
 
     from plastiq_async.models.client_secrets import ClientSecretType
     from plastiq_async.models.common import EndUser, ResponseInfo
+    from plastiq_async.models.outcomes import Outcome
 
 
 # Made once: json.dumps builds one at every call with separators.
@@ -121,3 +126,51 @@ class ClientSecrets(Resource):
             trace_id=trace_id,
         )
         return await self._perform(_operation(request), timeout)
+
+    def create_many(
+        self,
+        requests: Iterable[CreateClientSecret] | AsyncIterable[CreateClientSecret],
+        *,
+        concurrency: int | None = None,
+    ) -> AbstractAsyncContextManager[
+        AsyncIterator[Outcome[CreateClientSecret, ClientSecret]]
+    ]:
+        """Create client secrets for many payers, several at once.
+
+        The outcomes come as they complete, each with its request; a failure is one of
+        them and stops nothing. Requests are taken only as outcomes are fetched, so that
+        a million of them need no more memory than `concurrency`. To leave the block
+        early cancels the calls under way::
+
+            async with session.client_secrets.create_many(requests) as outcomes:
+                async for outcome in outcomes:
+                    match outcome:
+                        case Succeeded(request=request, result=secret):
+                            ...
+                        case Failed(request=request, error=error):
+                            ...
+
+        Fetch without delay: a secret's 60 seconds run while its outcome waits.
+
+        Args:
+            requests: An iterable or async iterable; what it raises ends the outcomes.
+                An async generator is closed at the end of the block.
+            concurrency: How many calls may be under way at once, 1 or more; without
+                it, as many as the session has connections.
+
+        Returns:
+            An async context manager, to be entered once, whose value is an async
+            iterator over the outcomes.
+
+        Raises:
+            InvalidArgumentError: An argument is not usable. What is wrong with a single
+                request is in its outcome.
+        """
+        workers = self._max_connections if concurrency is None else concurrency
+        return Bulk(self._create, requests, workers)
+
+    async def _create(self, request: CreateClientSecret) -> ClientSecret:
+        if not isinstance(request, CreateClientSecret):
+            msg = "each of requests must be a CreateClientSecret"
+            raise InvalidArgumentError(msg)
+        return await self._perform(_operation(request), None)

@@ -6,11 +6,15 @@ from plastiq_async.models.client_secrets import (
     CreateClientSecret,
 )
 from plastiq_async.models.common import EndUser, ResponseInfo
+from plastiq_async.models.outcomes import Failed, Outcome, Succeeded
 
 __all__ = [
     "ClientSecret",
     "ClientSecretType",
     "CreateClientSecret",
     "EndUser",
+    "Failed",
+    "Outcome",
     "ResponseInfo",
+    "Succeeded",
 ]

@@ -50,7 +50,8 @@ class CreateClientSecret:
 
     @type.validator
     def _check_type(self, _: object, value: object) -> None:
-        if value != "CARD":
+        # isinstance: an object of one's own may compare as it likes.
+        if not isinstance(value, str) or value != "CARD":
             msg = 'type must be "CARD"'
             raise InvalidArgumentError(msg)
 

@@ -1,0 +1,293 @@
+"""Fault 17: what is private is in no text that an application logs, shows or sends on.
+
+Private are the access token, the client secret, the proxy's password, and what tells of
+the end user. The places are the representations of all that is public, errors with all
+that hangs on them, and every logger there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Any
+from uuid import uuid4
+
+import anyio
+import pytest
+
+from plastiq_async import PlastiqError, PlastiqSession
+from tests.faults.conftest import Connect
+from tests.faults.echoes import (
+    echo_everything,
+    echo_in_body,
+    echo_in_headers,
+    echo_in_reason,
+    raw,
+)
+from tests.faults.test_cancellation import cancellers
+from tests.faults.texts import (
+    CREDENTIALS,
+    END_USER,
+    PRIVATE,
+    SECRET,
+    assert_untold,
+    logged,
+    texts_of,
+)
+from tests.helpers import PAYER, TOKEN
+from tests.servers import Connection, Request, Server, Step
+from tests.steps import answer, drop, ignore, reset, response
+
+BODY = b'{"clientSecret": "%s"}' % SECRET.encode()
+fails_on_httpx = pytest.mark.fails_on_httpx(raises=AssertionError)
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
+
+@pytest.fixture(autouse=True)
+async def _everything_is_logged(
+    anyio_backend: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    if anyio_backend == "asyncio":
+        loop = asyncio.get_running_loop()
+        # In its debug mode it logs what it runs: all, and not only what takes long.
+        loop.set_debug(True)
+        loop.slow_callback_duration = 0
+
+
+async def call(session: PlastiqSession, **options: Any) -> list[str]:
+    """Make a call, and return all that can be said about what it comes to."""
+    try:
+        secret = await session.client_secrets.create(
+            PAYER, end_user=END_USER, **options
+        )
+    except Exception as error:  # noqa: BLE001  # the control raises other ones
+        return list(texts_of(error))
+    return [repr(secret), str(secret), repr(secret.response)]
+
+
+def chatter(connection: Connection, request: Request) -> None:
+    """Send a secret twice, though the answer has room for it once."""
+    connection.send(response(request, body=BODY) + BODY)
+
+
+def stop_short(connection: Connection, request: Request) -> None:
+    """Send less than was announced."""
+    headers = [("Content-Length", "99")]
+    connection.send(response(request, body=BODY, headers=headers))
+    connection.close()
+
+
+CHUNKED = [("Transfer-Encoding", "chunked")]
+GZIP = [("Content-Encoding", "gzip")]
+COOKIES = [("Set-Cookie", f"last={SECRET}"), ("Location", f"/{SECRET}")]
+SCENARIOS = [
+    pytest.param([answer(body=BODY)], id="good"),
+    pytest.param([answer(503), drop, reset, answer(body=BODY)], id="retried"),
+    *(
+        pytest.param([answer(status, BODY)], id=str(status))
+        for status in (307, 400, 401, 403, 404, 409, 418, 422, 429, 500, 503)
+    ),
+    pytest.param([answer(302, BODY, COOKIES)], id="headers", marks=fails_on_httpx),
+    pytest.param([answer(body=BODY, trace_id=str(uuid4()))], id="foreign"),
+    pytest.param([answer(body=BODY, trace_id=SECRET)], id="foreign-garbage"),
+    pytest.param([answer(body=BODY[:-1])], id="malformed", marks=fails_on_httpx),
+    pytest.param([answer(body=b'{"clientSecret": ["%s"]}' % BODY[18:-2])], id="type"),
+    pytest.param([answer(body=b'{"%s": 1}' % SECRET.encode())], id="missing"),
+    pytest.param([answer(body=BODY * 50_000)], id="huge"),
+    pytest.param([answer(body=BODY, headers=GZIP)], id="gzip"),
+    pytest.param([stop_short], id="short"),
+    pytest.param([chatter], id="surplus"),
+    pytest.param([raw(BODY + b"\r\n\r\n")], id="no-http", marks=fails_on_httpx),
+    pytest.param(
+        [raw(b"HTTP/1.1 200 OK\r\n%s\r\n\r\n" % BODY)],
+        id="no-header",
+        marks=fails_on_httpx,
+    ),
+    pytest.param(
+        [answer(body=BODY + b"\r\n", headers=CHUNKED)],
+        id="no-chunk",
+        marks=fails_on_httpx,
+    ),
+    pytest.param([echo_in_body], id="echo-in-body"),
+    pytest.param([echo_in_headers], id="echo-in-headers", marks=fails_on_httpx),
+    pytest.param([echo_in_reason], id="echo-in-reason", marks=fails_on_httpx),
+    pytest.param([echo_everything], id="echo-everything"),
+]
+
+
+@pytest.mark.parametrize("steps", SCENARIOS)
+async def test_server(
+    steps: list[Step], connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fault 17: whatever the server says, and through a proxy that wants a password."""
+    with Server(*steps) as server:
+        proxy = server.url.replace("//", f"//{CREDENTIALS}@")
+        async with connect(server, proxy=proxy) as session:
+            told = [repr(session), str(session), repr(session.client_secrets)]
+            for _ in range(2):
+                told += await call(session)
+                # What is on its way arrives before the connection is used again.
+                await anyio.sleep(0.01)
+    assert server.requests[0].header("Authorization") == f"Bearer {TOKEN}"
+    assert_untold([*told, *logged(caplog)])
+
+
+async def test_everybody_is_heard(
+    anyio_backend: str,
+    transport: str,
+    connect: Connect,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Fault 17: the log that is searched is not silent."""
+    with Server(answer(503), answer()) as server:
+        async with connect(server) as session:
+            await call(session)
+    expected = {"httpx", "plastiq_async", "stamina"}
+    if transport == "httpx":
+        expected |= {"httpcore.connection", "httpcore.http11"}
+    if anyio_backend == "asyncio":
+        expected |= {"asyncio"}
+    assert expected <= {record.name for record in caplog.records}
+
+
+def tunnel_to_nowhere(connection: Connection, _: Request) -> None:
+    """Let the client through, to something that does not speak TLS."""
+    connection.send(b"HTTP/1.1 200 OK\r\n\r\n")
+    connection.pause(0.1)
+    connection.send(BODY)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(answer(407, b""), id="407"),
+        pytest.param(drop, id="drop"),
+        pytest.param(raw(BODY + b"\r\n\r\n"), id="no-http"),
+        pytest.param(tunnel_to_nowhere, id="no-tls"),
+        echo_in_body,
+        echo_in_headers,
+        echo_in_reason,
+        echo_everything,
+    ],
+)
+async def test_proxy(
+    step: Step, transport: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fault 17: whatever the proxy says that is to open a tunnel."""
+    with Server(step) as server:
+        session = PlastiqSession(
+            TOKEN,
+            base_url="https://127.0.0.1:9/api",
+            proxy=server.url.replace("//", f"//{CREDENTIALS}@"),
+            transport=transport,
+            verify=False,
+            max_retries=0,
+        )
+        async with session:
+            told = await call(session)
+    assert server.requests[0].line.startswith("CONNECT ")
+    assert server.requests[0].header("Proxy-Authorization")
+    assert_untold([*told, *logged(caplog)])
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+async def test_dead_proxy(
+    scheme: str, transport: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fault 17: a proxy that says nothing, and then is no more."""
+    if scheme == "socks5":
+        pytest.importorskip("socksio")
+        if transport == "aiohttp":
+            pytest.skip("knows no such proxy")
+    with Server(ignore) as server:
+        session = PlastiqSession(
+            TOKEN,
+            base_url="https://127.0.0.1:9/api",
+            proxy=server.url.replace("http://", f"{scheme}://{CREDENTIALS}@"),
+            transport=transport,
+            verify=False,
+        )
+        told = await call(session, timeout=0.2)
+    told += await call(session)
+    await session.aclose()
+    assert len(server.connections) == 1
+    assert_untold([*told, *logged(caplog)])
+
+
+REFUSED = answer(401, BODY)
+SECOND = "another-t0ken"
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [
+        pytest.param([ValueError("no vault")], id="raises"),
+        pytest.param([TOKEN, ValueError("no vault")], id="raises-later"),
+        pytest.param([TOKEN, f"{SECOND}\n"], id="malformed-later"),
+        pytest.param([TOKEN, SECOND], id="refused-twice"),
+    ],
+)
+async def test_provider(
+    tokens: list[Any], transport: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fault 17: whatever the token's provider does, neither token is told."""
+    left = list(tokens)
+
+    async def provide() -> str:
+        if isinstance(left[0], Exception):
+            raise left[0]
+        return str(left.pop(0))
+
+    with Server(REFUSED) as server:
+        options = {"base_url": server.base_url, "transport": transport, "verify": False}
+        async with PlastiqSession(provide, **options) as session:
+            told = [repr(session), *await call(session)]
+    assert_untold([*told, *logged(caplog)], [*PRIVATE, SECOND])
+
+
+async def test_interrupted(
+    anyio_backend: str, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fault 17: a call that is cancelled, closed or out of time, and its traceback."""
+    told: list[str] = []
+
+    async def listen(session: PlastiqSession) -> None:
+        told.extend(await call(session))
+
+    async def fail(session: PlastiqSession) -> None:
+        try:
+            await session.client_secrets.create(PAYER, end_user=END_USER)
+        except BaseException as error:
+            told.extend(texts_of(error))
+            raise
+
+    with Server(ignore) as server:
+        async with connect(server) as session:
+            told += await call(session, timeout=0.1)
+            for cancel in cancellers(anyio_backend):
+                await cancel(lambda: fail(session), 50)
+            async with anyio.create_task_group() as group:
+                group.start_soon(listen, session)
+                await anyio.sleep(0.1)
+                await session.aclose()
+    assert len(server.requests) > 1
+    assert_untold([*told, *logged(caplog)])
+
+
+async def test_escaped_echo(transport: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Fault 17: a token that reads otherwise in JSON is still the token."""
+    token = "t0k3n/of+the=tests"
+
+    def escape(connection: Connection, request: Request) -> None:
+        body = json.dumps({"code": "X", "message": f"{token} is unknown"})
+        escaped = body.replace("/", r"\/").replace("+", r"\u002b")
+        connection.send(response(request, 401, escaped.encode()))
+
+    with Server(escape) as server:
+        options = {"base_url": server.base_url, "transport": transport, "verify": False}
+        async with PlastiqSession(token, **options) as session:
+            with pytest.raises(PlastiqError, match="is unknown") as info:
+                await session.client_secrets.create(PAYER)
+    assert_untold([*texts_of(info.value), *logged(caplog)], ["t0k3n"])

@@ -1,0 +1,232 @@
+"""Fault 4: no connection comes about, until the server is there."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import anyio
+import pytest
+import trustme
+
+from plastiq_async import (
+    APIConnectionError,
+    APITimeoutError,
+    PlastiqSession,
+    _request,
+)
+from tests.faults.conftest import Connect
+from tests.helpers import PAYER, eventually
+from tests.servers import Server
+from tests.steps import answer
+
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
+NOBODY = "nobody.invalid"
+
+
+async def fail_to_connect(session: PlastiqSession) -> str:
+    """Make a call for which there is no server, and return the text of its error."""
+    with pytest.raises(APIConnectionError) as info:
+        await session.client_secrets.create(PAYER)
+    error = info.value
+    assert type(error) is APIConnectionError
+    assert error.attempts == 3
+    assert not error.outcome_unknown
+    return str(error)
+
+
+async def test_refused(connect: Connect) -> None:
+    """Fault 4: where nobody listens, the call fails; once somebody does, it works."""
+    server = Server(answer())
+    async with connect(server) as session:
+        await fail_to_connect(session)
+        with server:
+            await session.client_secrets.create(PAYER)
+
+
+@pytest.fixture
+def resolvable(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Make this the set of names that resolve: to ourselves.
+
+    A real resolver may need minutes to find out that there is no network.
+    """
+    names: set[str] = set()
+    getaddrinfo = socket.getaddrinfo
+
+    def resolve(host: str | bytes | None, *args: Any, **kwargs: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name == NOBODY:
+            if name not in names:
+                raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+            host = "127.0.0.1"
+        return getaddrinfo(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return names
+
+
+async def test_unresolvable(
+    connect: Connect, authority: trustme.CA, ca_file: Path, resolvable: set[str]
+) -> None:
+    """Fault 4: likewise with a name that nobody knows."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(NOBODY).configure_cert(tls)
+    with Server(answer(), tls=tls) as server:
+        url = server.base_url.replace("127.0.0.1", NOBODY)
+        async with connect(server, base_url=url, verify=str(ca_file)) as session:
+            assert "not known" in await fail_to_connect(session)
+            assert not server.connections
+            resolvable.add(NOBODY)
+            await session.client_secrets.create(PAYER)
+
+
+@contextmanager
+def full_backlog(server: Server) -> Iterator[None]:
+    """Let further connections wait for their TCP handshake."""
+    server.listener.listen(0)
+    with ExitStack() as stack:
+        while True:
+            filler = stack.enter_context(socket.socket())
+            filler.settimeout(0.2)
+            try:
+                filler.connect(server.listener.getsockname())
+            except TimeoutError:
+                break
+        yield
+
+
+@contextmanager
+def silent_server(server: Server) -> Iterator[None]:
+    """Let connections come about, but nothing happen on them."""
+    server.listener.listen()
+    yield
+
+
+@contextmanager
+def slow_resolver(_: Server) -> Iterator[None]:
+    """Let names wait for their addresses."""
+    over = threading.Event()
+    getaddrinfo = socket.getaddrinfo
+
+    def resolve(host: str | bytes | None, port: int, *rest: int) -> Any:
+        *_, flags = rest
+        # trio tries without a thread whether it is an address.
+        if not flags & socket.AI_NUMERICHOST:
+            over.wait(10)
+        return getaddrinfo(host, port, *rest)
+
+    with patch.object(socket, "getaddrinfo", resolve):
+        yield
+        over.set()
+
+
+slow_to_connect = pytest.mark.parametrize(
+    ("slow", "url"),
+    [
+        (full_backlog, "http://127.0.0.1"),
+        (silent_server, "https://127.0.0.1"),
+        (slow_resolver, "http://localhost"),
+    ],
+    ids=["TCP", "TLS", "DNS"],
+)
+Slow = Callable[[Server], AbstractContextManager[None]]
+
+
+@pytest.fixture
+def server(url: str, server_tls: ssl.SSLContext) -> Server:
+    """Make a server that listens as soon as the test wants it to."""
+    return Server(answer(), tls=server_tls if url.startswith("https") else None)
+
+
+@pytest.fixture
+def session(
+    connect: Connect, server: Server, url: str, ca_file: Path
+) -> PlastiqSession:
+    """Make a session with the server under its URL."""
+    _, address = server.base_url.split("//127.0.0.1")
+    return connect(server, base_url=f"{url}{address}", verify=str(ca_file))
+
+
+@slow_to_connect
+async def test_connect_timeout(
+    slow: Slow, server: Server, session: PlastiqSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault 4: an attempt to connect is given up early enough for another one."""
+    # Rather than 5 s, three times.
+    monkeypatch.setitem(_request.TIMEOUTS, "connect", 0.2)
+    async with session:
+        with slow(server):
+            await fail_to_connect(session)
+        monkeypatch.undo()
+        with server:
+            await session.client_secrets.create(PAYER)
+            await eventually(lambda: server.open_connections == 1)
+
+
+@slow_to_connect
+async def test_deadline(slow: Slow, server: Server, session: PlastiqSession) -> None:
+    """Fault 7: while it connects, a call ends at its deadline; nothing was sent."""
+    async with session:
+        with slow(server):
+            began = anyio.current_time()
+            with pytest.raises(APITimeoutError) as info:
+                await session.client_secrets.create(PAYER, timeout=0.3)
+            assert 0.3 <= anyio.current_time() - began < 0.4
+            assert (info.value.attempts, info.value.outcome_unknown) == (1, False)
+        with server:
+            await session.client_secrets.create(PAYER)
+            await eventually(lambda: server.open_connections == 1)
+
+
+class Handshakes(ssl.SSLContext):
+    """A server's TLS; the first handshakes, though, it answers with other bytes."""
+
+    others: list[bytes]
+
+    def wrap_socket(
+        self, sock: socket.socket, *args: Any, **kwargs: Any
+    ) -> ssl.SSLSocket:
+        """Shake hands, unless there are other bytes left."""
+        if self.others:
+            sock.recv(1 << 16)
+            sock.sendall(self.others.pop())
+            raise OSError
+        return super().wrap_socket(sock, *args, **kwargs)
+
+
+@pytest.mark.parametrize("other", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15", b""])
+async def test_no_tls(
+    connect: Connect, authority: trustme.CA, ca_file: Path, other: bytes
+) -> None:
+    """Fault 4: likewise where the server speaks no TLS, or hangs up instead."""
+    tls = Handshakes(ssl.PROTOCOL_TLS_SERVER)
+    tls.others = [other] * 3
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    with Server(answer(), tls=tls) as server:
+        async with connect(server, verify=str(ca_file)) as session:
+            await fail_to_connect(session)
+            await eventually(lambda: server.open_connections == 0)
+            await session.client_secrets.create(PAYER)
+    assert len(server.requests) == 1
+
+
+async def test_untrusted(
+    connect: Connect, authority: trustme.CA, ca_file: Path
+) -> None:
+    """Fault 4: likewise with a certificate of somebody else's."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
+    with Server(answer(), tls=tls) as server:
+        async with connect(server, verify=str(ca_file)) as session:
+            assert "CERT" in (await fail_to_connect(session)).upper()
+            await eventually(lambda: server.open_connections == 0)
+            authority.issue_cert("127.0.0.1").configure_cert(tls)
+            await session.client_secrets.create(PAYER)
+    assert len(server.requests) == 1

@@ -1,0 +1,370 @@
+"""Many requests at once: their outcomes, what is in memory, and every way to leave."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
+from uuid import UUID, uuid4
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from plastiq_async import (
+    BadRequestError,
+    ClientSecret,
+    CreateClientSecret,
+    Failed,
+    InvalidArgumentError,
+    Outcome,
+    PlastiqSession,
+    SessionStateError,
+    Succeeded,
+    trace_context,
+)
+from plastiq_async._bulk import Bulk
+from plastiq_async.testing import FakePlastiq
+from tests.helpers import session_for
+from tests.servers import Server
+from tests.steps import answer, ignore
+
+Outcomes = list[Outcome[CreateClientSecret, ClientSecret]]
+
+
+@pytest.fixture
+def session(fake_plastiq: FakePlastiq) -> PlastiqSession:
+    """Return a session with the fake; it holds nothing that must be closed."""
+    return PlastiqSession(
+        fake_plastiq.access_token,
+        base_url=fake_plastiq.base_url,
+        transport=fake_plastiq.transport,
+        max_connections=7,
+    )
+
+
+def requests_for(fake: FakePlastiq, number: int) -> list[CreateClientSecret]:
+    """Return requests of as many payers."""
+    return [CreateClientSecret(payer_id=fake.add_payer()) for _ in range(number)]
+
+
+async def one_by_one(
+    requests: list[CreateClientSecret],
+) -> AsyncIterator[CreateClientSecret]:
+    """Give the requests asynchronously."""
+    for request in requests:
+        await checkpoint()
+        yield request
+
+
+class Calls:
+    """Calls that take a while, and what is known of them."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.under_way = 0
+        self.most_under_way = 0
+        self.cancelled = 0
+
+    def __iter__(self) -> Iterator[int]:
+        """Give numbers without end."""
+        while True:
+            self.taken += 1
+            yield self.taken
+
+    async def __call__(self, number: int) -> int:
+        """Take a while, and return the number; some fail."""
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            await anyio.sleep(0.001 * (number % 3))
+        except anyio.get_cancelled_exc_class():
+            self.cancelled += 1
+            raise
+        finally:
+            self.under_way -= 1
+        if number % 5 == 0:
+            raise ZeroDivisionError
+        return number
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_each_request_has_its_outcome(
+    session: PlastiqSession, fake_plastiq: FakePlastiq, asynchronous: bool
+) -> None:
+    """The secrets are those of the payers, and in no request is one missing."""
+    requests = requests_for(fake_plastiq, 50)
+    outcomes = {}
+    source = one_by_one(requests) if asynchronous else iter(requests)
+    async with session.client_secrets.create_many(source) as stream:
+        async for outcome in stream:
+            assert isinstance(outcome, Succeeded)
+            assert outcome.error is None
+            outcomes[outcome.request] = outcome.result
+    assert set(outcomes) == set(requests)
+    for request, secret in outcomes.items():
+        assert fake_plastiq.redeem(secret.client_secret) == request.payer_id
+
+
+async def test_failures_stop_nothing(
+    session: PlastiqSession, fake_plastiq: FakePlastiq
+) -> None:
+    """What went wrong is told of the request that it befell; the rest goes on."""
+    good = requests_for(fake_plastiq, 20)
+    bad = [CreateClientSecret(payer_id=uuid4()) for _ in range(3)]
+    mixed: list[CreateClientSecret] = [*good[:10], *bad, "no request", *good[10:]]  # type: ignore[list-item]  # on purpose
+    async with session.client_secrets.create_many(mixed, concurrency=2) as stream:
+        outcomes = [outcome async for outcome in stream]
+    failed = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
+    assert len(outcomes) == 24
+    assert [outcome.request for outcome in failed] == [*bad, "no request"]
+    assert [type(outcome.error) for outcome in failed] == [
+        *[BadRequestError] * 3,
+        InvalidArgumentError,
+    ]
+    assert {outcome.result for outcome in failed} == {None}
+
+
+async def test_as_they_complete() -> None:
+    """A slow call holds nobody up."""
+
+    async def call(number: int) -> int:
+        await anyio.sleep(0.5 if number == 0 else 0)
+        return number
+
+    async with Bulk(call, range(10), 2) as stream:
+        results = [outcome.result async for outcome in stream]
+    assert results == [*range(1, 10), 0]
+
+
+@pytest.mark.parametrize("concurrency", [1, 3, 10])
+async def test_no_more_than_needed(concurrency: int) -> None:
+    """Requests are taken as outcomes are fetched, of a source without an end."""
+    calls = Calls()
+    async with Bulk(calls, calls, concurrency) as stream:
+        for fetched in range(1, 100):
+            await anext(stream)
+            if fetched % 10 == 0:
+                await anyio.sleep(0.02)
+            assert calls.taken <= fetched + concurrency
+    assert calls.most_under_way == concurrency
+    assert calls.under_way == 0
+
+
+async def test_as_many_as_connections() -> None:
+    """Without `concurrency` it is the session's connections that are kept busy."""
+    requests = [CreateClientSecret(payer_id=uuid4()) for _ in range(30)]
+    with Server(answer(delay=0.01)) as server:
+        async with (
+            session_for(server, max_connections=4) as session,
+            session.client_secrets.create_many(iter(requests)) as stream,
+        ):
+            assert len([outcome async for outcome in stream]) == 30
+    assert len(server.connections) == 4
+
+
+async def test_trace_ids(session: PlastiqSession, fake_plastiq: FakePlastiq) -> None:
+    """A request's own trace ID comes before that of the block; both arrive."""
+    first, second = requests_for(fake_plastiq, 2)
+    own = uuid4()
+    first = CreateClientSecret(payer_id=first.payer_id, trace_id=own)
+    with trace_context() as common:
+        async with session.client_secrets.create_many([first, second]) as stream:
+            found = {o.request: o.result.trace_id async for o in stream if o.result}
+    assert found == {first: own, second: common}
+
+
+async def test_left_early(fake_plastiq: FakePlastiq) -> None:
+    """To leave cancels what runs; the session is as good as before."""
+    requests = requests_for(fake_plastiq, 100)
+    with Server(answer(), ignore) as server:
+        async with session_for(server, max_connections=5) as session:
+            async with session.client_secrets.create_many(requests) as stream:
+                async for outcome in stream:
+                    assert outcome.error is None
+                    break
+            server.play(answer())
+            for _ in range(10):
+                await session.client_secrets.create(uuid4())
+        assert len(server.requests) <= 16
+
+
+@pytest.mark.parametrize("error", [ValueError("mine"), KeyError("mine")])
+async def test_exception_of_the_body(error: Exception) -> None:
+    """What the block raises comes out as it is, and not in a group."""
+    calls = Calls()
+
+    async def fail() -> None:
+        async with Bulk(calls, calls, 3) as stream:
+            await anext(stream)
+            raise error
+
+    with pytest.raises(type(error)) as info:
+        await fail()
+    assert info.value is error
+    assert error.__cause__ is error.__context__ is None
+    assert calls.under_way == 0
+
+
+async def test_cancelled_from_outside() -> None:
+    """A scope around the block cancels all of it."""
+    calls = Calls()
+    with anyio.move_on_after(0.05) as scope:
+        async with Bulk(calls, calls, 3) as stream:
+            async for _ in stream:
+                pass
+    assert scope.cancelled_caught
+    assert calls.under_way == 0
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_cancelled_natively() -> None:
+    """So does a cancellation of the task, at each of its steps."""
+    for steps in range(30):
+        calls = Calls()
+
+        async def consume(calls: Calls = calls) -> None:
+            async with Bulk(calls, calls, 3) as stream:
+                async for _ in stream:
+                    pass
+
+        task = asyncio.ensure_future(consume())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert calls.under_way == 0
+
+
+async def test_cancelled_while_waiting() -> None:
+    """To be cancelled between two outcomes loses none."""
+    fetched: set[int | None] = set()
+
+    async def call(number: int) -> int:
+        await anyio.sleep(0.01)
+        return number
+
+    async with Bulk(call, range(20), 2) as stream:
+        while len(fetched) < 20:
+            with anyio.move_on_after(0.003):
+                fetched.add((await anext(stream)).result)
+    assert fetched == set(range(20))
+
+
+async def test_several_consumers() -> None:
+    """Each outcome goes to one of those that wait for it."""
+    calls = Calls()
+    fetched: Counter[int] = Counter()
+
+    async def consume() -> None:
+        async for outcome in stream:
+            fetched[outcome.request] += 1
+
+    async with (
+        Bulk(calls, itertools.islice(calls, 60), 4) as stream,
+        anyio.create_task_group() as group,
+    ):
+        for _ in range(3):
+            group.start_soon(consume)
+    assert fetched == Counter(range(1, 61))
+
+
+async def test_generator_is_closed() -> None:
+    """An async generator has run out or is closed when the block is left."""
+    closed = []
+
+    async def generate() -> AsyncIterator[int]:
+        try:
+            for number in itertools.count():
+                yield number
+        finally:
+            closed.append(True)
+
+    async with Bulk(Calls(), generate(), 2) as stream:
+        await anext(stream)
+    assert closed == [True]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_source_that_fails(asynchronous: bool) -> None:
+    """What the source raises ends the outcomes, after those of what it gave."""
+    calls = Calls()
+    error = LookupError("gone")
+
+    def give() -> Iterator[int]:
+        yield from (1, 2, 3)
+        raise error
+
+    async def give_slowly() -> AsyncIterator[int]:
+        for number in give():
+            await checkpoint()
+            yield number
+
+    requests = set()
+
+    async def fetch_all() -> None:
+        source = give_slowly() if asynchronous else give()
+        async with Bulk(calls, source, 2) as stream:
+            async for outcome in stream:
+                requests.add(outcome.request)
+
+    with pytest.raises(LookupError) as info:
+        await fetch_all()
+    assert info.value is error
+    assert requests == {1, 2, 3}
+
+
+async def test_nothing_to_do() -> None:
+    """No requests, no outcomes."""
+    async with Bulk(Calls(), range(0), 3) as stream:
+        assert [outcome async for outcome in stream] == []
+
+
+async def test_after_the_block() -> None:
+    """Outside of its block there are no outcomes, not even those that were left."""
+    calls = Calls()
+    bulk = Bulk(calls, calls, 3)
+    async with bulk as stream:
+        await anext(stream)
+        await anyio.sleep(0.02)
+    with pytest.raises(SessionStateError, match="block of create_many is over"):
+        await anext(stream)
+    with pytest.raises(SessionStateError, match="cannot be entered twice"):
+        await bulk.__aenter__()
+
+
+async def test_closed_during_the_block(fake_plastiq: FakePlastiq) -> None:
+    """After the session's end the outcomes say so."""
+    requests = requests_for(fake_plastiq, 6)
+    with Server(ignore) as server:
+        async with session_for(server, max_connections=2) as session:
+            create_many = session.client_secrets.create_many
+            async with create_many(requests, concurrency=3) as stream:
+                await anyio.sleep(0.05)
+                await session.aclose()
+                outcomes = [outcome async for outcome in stream]
+    assert len(outcomes) == 6
+    assert {type(outcome.error) for outcome in outcomes} == {SessionStateError}
+
+
+@pytest.mark.parametrize("concurrency", [0, -1, True, 2.0, "3"])
+def test_bad_concurrency(concurrency: object, session: PlastiqSession) -> None:
+    """A number of workers that cannot be is refused at once."""
+    with pytest.raises(InvalidArgumentError, match="concurrency must be"):
+        session.client_secrets.create_many([], concurrency=concurrency)  # type: ignore[arg-type]  # on purpose
+
+
+@pytest.mark.parametrize("requests", [None, 3, UUID(int=1)])
+def test_bad_requests(requests: object, session: PlastiqSession) -> None:
+    """What cannot be iterated over is refused at once."""
+    with pytest.raises(InvalidArgumentError, match="requests must be an iterable"):
+        session.client_secrets.create_many(requests)  # type: ignore[arg-type]  # on purpose
+
+
+def test_is_a_context_manager(session: PlastiqSession) -> None:
+    """The type that users see is the standard library's."""
+    bulk = session.client_secrets.create_many([])
+    assert isinstance(bulk, AbstractAsyncContextManager)
