@@ -9,9 +9,15 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parents[1] / "examples"
+from tests.processes import EXAMPLES
+
 # What each of them prints, at the beginning of a line.
 EXPECTED = {
+    "bulk.py": [
+        r"client secrets .* 100%",
+        r"990 created$",
+        r"10 failed: BadRequestErr",
+    ],
     "quickstart.py": [
         r"<PlastiqSession http://127\.0\.0\.1:\d+/api \(open\)>$",
         r"result      ClientSecret\(trace_id=UUID\(",
@@ -20,12 +26,36 @@ EXPECTED = {
         r"expires at  .* UTC \(expired: False\)$",
         r"answer      ResponseInfo\(status=200, ",
     ],
+    "observability.py": [
+        r"POST /client-secrets: UNSET \{'plastiq.attempts': 1, .*'plastiq.trace_id': '",
+        r"POST /client-secrets: ERROR \{'plastiq.attempts': 1, .*BadRequestError",
+        r"POST /client-secrets: ERROR \{'plastiq.attempts': 2, .*APIConnectionError",
+        r"    POST: ERROR \{.*\}\n    POST: ERROR \{.*\}$",
+        r"stamina_retries_total\{.*\} 1\.0$",
+    ],
+    "task_group.py": [
+        r"3 secrets, each with 60 seconds to live$",
+        "one trace ID: True$",
+    ],
+    "trio_program.py": [r"secret until \d\d:\d\d:\d\d UTC$"],
+}
+
+
+# Those that serve have tests of their own, named here.
+SERVING = {
+    "aiohttp_app.py": "test_web_examples.py",
+    "app.py": "browser/test_checkout.py",
+    "fastapi_app.py": "test_web_examples.py",
+    "worker_taskiq.py": "test_worker_taskiq.py",
 }
 
 
 def test_all_are_run() -> None:
     """No example goes without a test."""
-    assert {path.name for path in FOLDER.glob("*.py")} == set(EXPECTED)
+    found = {path.name for path in EXAMPLES.rglob("*.py")}
+    assert found == EXPECTED.keys() | SERVING.keys()
+    for example, test in SERVING.items():
+        assert example in (Path(__file__).parent / test).read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -33,7 +63,7 @@ def test_example(name: str) -> None:
     """The example does against the sandbox what it says, and does not complain."""
     sandbox = [sys.executable, "-m", "plastiq_async.sandbox"]
     done = subprocess.run(
-        [*sandbox, sys.executable, "-W", "error", str(FOLDER / name)],
+        [*sandbox, sys.executable, "-W", "error", str(EXAMPLES / name)],
         capture_output=True,
         text=True,
         timeout=50,

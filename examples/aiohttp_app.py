@@ -1,0 +1,70 @@
+"""An aiohttp application that hands client secrets to its own pages.
+
+Run it with a sandbox, then ask it for a secret:
+
+    python -m plastiq_async.sandbox python examples/aiohttp_app.py 8000
+    curl -i -X POST http://127.0.0.1:8000/orders/7/card-form
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from functools import partial
+
+from aiohttp import web
+
+from plastiq_async import PlastiqSession
+from plastiq_async.integrations.aiohttp import (
+    TraceIdFilter,
+    add_device_cookie,
+    add_trace_ids,
+    answer_problems,
+    end_user_from,
+    plastiq_context,
+    plastiq_session,
+)
+
+logger = logging.getLogger("shop")
+
+
+async def card_form(request: web.Request) -> web.Response:
+    """Create a secret for whoever is logged in."""
+    logger.info("card form for order %s", request.match_info["order"])
+    secret = await plastiq_session(request).client_secrets.create(
+        payer_id=os.environ["PLASTIQ_PAYER_ID"],
+        end_user=end_user_from(request),
+    )
+    return web.json_response(
+        {
+            "client_secret": secret.client_secret,
+            "trace_id": str(secret.trace_id),
+            "expires_at": secret.expires_at.isoformat(),
+        },
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def make_app() -> web.Application:
+    """Return the application."""
+    app = web.Application(middlewares=[answer_problems])
+    # aiohttp is here anyway: let the session use it, too (plastiq-async[aiohttp]).
+    app.cleanup_ctx.append(
+        plastiq_context(partial(PlastiqSession, transport="aiohttp"))
+    )
+    add_device_cookie(app)
+    add_trace_ids(app)
+    app.router.add_post("/orders/{order:[0-9]+}/card-form", card_form)
+    return app
+
+
+if __name__ == "__main__":
+    handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(TraceIdFilter())
+    logging.basicConfig(
+        level=logging.INFO, format="%(trace_id)s %(message)s", handlers=[handler]
+    )
+    web.run_app(
+        make_app(), host="127.0.0.1", port=int(sys.argv[1]), print=None, access_log=None
+    )

@@ -1,0 +1,54 @@
+"""Secrets for many payers, with a progress bar: flat in memory, whatever fails.
+
+Needs rich. Run it with a sandbox; of its payers every hundredth is unknown there:
+
+    python -m plastiq_async.sandbox python examples/bulk.py 1000
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from uuid import uuid4
+
+import anyio
+from rich.progress import Progress
+
+from plastiq_async import CreateClientSecret, Failed, PlastiqSession, Succeeded
+
+
+def read_payers(number: int) -> Iterator[CreateClientSecret]:
+    """Give the requests one at a time, as the rows of a database would come."""
+    known = os.environ["PLASTIQ_PAYER_ID"]
+    for row in range(1, number + 1):
+        yield CreateClientSecret(payer_id=uuid4() if row % 100 == 0 else known)
+
+
+async def main(number: int) -> None:
+    """Create the secrets, 50 at a time, and count what became of them."""
+    created = 0
+    errors: Counter[str] = Counter()
+    requests = read_payers(number)
+    with Progress() as progress:
+        task = progress.add_task("client secrets", total=number)
+        async with (
+            PlastiqSession() as plastiq,
+            plastiq.client_secrets.create_many(requests, concurrency=50) as outcomes,
+        ):
+            async for outcome in outcomes:
+                progress.advance(task)
+                match outcome:
+                    case Succeeded():
+                        created += 1  # outcome.result goes to where it is awaited
+                    case Failed(error=error):
+                        errors[type(error).__name__] += 1
+
+    print(f"{created} created")
+    for name, times in errors.items():
+        print(f"{times} failed: {name}")
+
+
+if __name__ == "__main__":
+    anyio.run(main, int(sys.argv[1]) if len(sys.argv) > 1 else 1000)

@@ -1,0 +1,68 @@
+"""A checkout: one page, and the backend that gets it a client secret.
+
+Needs fastapi and uvicorn. Run it with a sandbox, then open http://127.0.0.1:8000:
+
+    python -m plastiq_async.sandbox python examples/checkout/app.py 8000
+
+The page asks its own backend for a secret, never the API: the access token stays here.
+With the secret the browser tokenizes a card, which is up to the vendor's own script.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from uuid import UUID
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel
+
+from plastiq_async import PlastiqError
+from plastiq_async.integrations.asgi import DeviceCookieMiddleware, TraceIdMiddleware
+from plastiq_async.integrations.fastapi import (
+    Plastiq,
+    answer_problem,
+    end_user_from,
+    plastiq_lifespan,
+)
+
+PAGE = Path(__file__).parent / "page"
+
+app = FastAPI(lifespan=plastiq_lifespan())  # reads PLASTIQ_ACCESS_TOKEN
+app.add_middleware(DeviceCookieMiddleware)
+app.add_middleware(TraceIdMiddleware)
+app.add_exception_handler(PlastiqError, answer_problem)
+
+
+class CardForm(BaseModel):
+    """What the page needs; seconds, since a browser's clock may be wrong."""
+
+    client_secret: str
+    trace_id: UUID
+    expires_in: float
+
+
+@app.post("/card-form")
+async def card_form(plastiq: Plastiq, request: Request, response: Response) -> CardForm:
+    """Create a secret for whoever is logged in."""
+    secret = await plastiq.client_secrets.create(
+        payer_id=os.environ["PLASTIQ_PAYER_ID"],
+        end_user=end_user_from(request),
+    )
+    response.headers["Cache-Control"] = "no-store"
+    left = secret.expires_at - datetime.now(timezone.utc)
+    return CardForm(
+        client_secret=secret.client_secret,
+        trace_id=secret.trace_id,
+        expires_in=left.total_seconds(),
+    )
+
+
+app.mount("/", StaticFiles(directory=PAGE, html=True))
+
+if __name__ == "__main__":
+    uvicorn.run(app, port=int(sys.argv[1]))

@@ -1,0 +1,72 @@
+"""Watch calls with OpenTelemetry, and count their retries with Prometheus.
+
+Run it against the sandbox that comes along::
+
+    pip install opentelemetry-sdk opentelemetry-instrumentation-httpx prometheus-client
+    python -m plastiq_async.sandbox python examples/observability.py
+"""
+
+from __future__ import annotations
+
+import os
+
+import anyio
+from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import set_tracer_provider
+from prometheus_client import generate_latest
+from stamina.instrumentation import PrometheusOnRetryHook, set_on_retry_hooks
+
+from plastiq_async import PlastiqError, PlastiqSession
+from plastiq_async.integrations.opentelemetry import OpenTelemetryMiddleware
+
+NOBODY = "00000000-0000-4000-8000-000000000000"
+NOWHERE = "http://127.0.0.1:9/api"
+
+
+async def main() -> None:
+    """Make a call that succeeds, one that is refused, and one that is retried."""
+    spans = InMemorySpanExporter()  # your own sends them somewhere
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    set_tracer_provider(provider)
+    HTTPXClientInstrumentor().instrument()  # a span per attempt
+    middleware = [OpenTelemetryMiddleware()]  # a span per call
+    # By default stamina does this and logs each retry, too.
+    set_on_retry_hooks([PrometheusOnRetryHook])
+
+    payer_id = os.environ["PLASTIQ_PAYER_ID"]
+    async with PlastiqSession(middleware=middleware) as plastiq:
+        await create(plastiq, payer_id)
+        await create(plastiq, NOBODY)
+    async with PlastiqSession(
+        base_url=NOWHERE, max_retries=1, middleware=middleware
+    ) as plastiq:
+        await create(plastiq, payer_id)
+
+    print_tree(spans.get_finished_spans())
+    for line in generate_latest().decode().splitlines():
+        if line.startswith("stamina_retries_total"):
+            print(line)
+
+
+async def create(plastiq: PlastiqSession, payer_id: str) -> None:
+    """Create a client secret, and say how that ended."""
+    try:
+        print(await plastiq.client_secrets.create(payer_id))
+    except PlastiqError as error:
+        print(error)
+
+
+def print_tree(spans: tuple[ReadableSpan, ...]) -> None:
+    """Print each call's span, and those of its attempts below it."""
+    for span in sorted(spans, key=lambda span: span.start_time or 0):
+        indent = "    " if span.parent else ""
+        status = span.status.status_code.name
+        print(f"{indent}{span.name}: {status} {dict(span.attributes or {})}")
+
+
+if __name__ == "__main__":
+    anyio.run(main)

@@ -1,0 +1,43 @@
+"""The same session in a program of trio: a heartbeat, a nursery, and a timeout.
+
+Needs trio. Run it with a sandbox:
+
+    python -m plastiq_async.sandbox python examples/trio_program.py
+"""
+
+from __future__ import annotations
+
+import os
+
+import trio
+
+from plastiq_async import PlastiqError, PlastiqSession
+
+
+async def heartbeat() -> None:
+    """Show that nothing holds up the event loop."""
+    while True:
+        print("tick")
+        await trio.sleep(0.5)
+
+
+async def main() -> None:
+    """Create secrets while something else goes on."""
+    async with PlastiqSession(timeout=10) as plastiq, trio.open_nursery() as nursery:
+        nursery.start_soon(heartbeat)
+        try:
+            with trio.fail_after(5):
+                secret = await plastiq.client_secrets.create(
+                    os.environ["PLASTIQ_PAYER_ID"]
+                )
+        except PlastiqError as error:
+            print("no secret:", error)
+        except trio.TooSlowError:
+            print("no secret within five seconds")
+        else:
+            print("secret until", f"{secret.expires_at:%H:%M:%S} UTC")
+        nursery.cancel_scope.cancel()
+
+
+if __name__ == "__main__":
+    trio.run(main)

@@ -1,0 +1,1 @@
+"""What joins the session to frameworks: imported by name, never by the package."""

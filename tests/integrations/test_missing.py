@@ -1,0 +1,55 @@
+"""Integrations without their frameworks, and the package without integrations."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from plastiq_async import ConfigurationError
+
+FRAMEWORKS = ("fastapi", "aiohttp")
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    """Run `code` in a fresh interpreter."""
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_not_installed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who lacks the framework is told what to install, in one line."""
+    module = f"plastiq_async.integrations.{name}"
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ConfigurationError) as info:
+        importlib.import_module(module)
+    assert str(info.value) == (
+        f"{module} needs a package that is not installed: pip install {name}"
+    )
+    assert info.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("name", "needed"), [("fastapi", "pydantic"), ("aiohttp", "yarl")]
+)
+def test_something_else_is_missing(name: str, needed: str) -> None:
+    """A framework that lacks something itself is not said to be missing."""
+    code = f"import sys; sys.modules['{needed}'] = None\n"
+    code += f"import plastiq_async.integrations.{name}"
+    done = run(code)
+    assert done.returncode == 1
+    assert f"\nModuleNotFoundError: import of {needed} halted; " in done.stderr
+
+
+@pytest.mark.parametrize("package", ["plastiq_async", "plastiq_async.integrations"])
+def test_not_imported(package: str) -> None:
+    """Nobody pays for an integration without naming it."""
+    code = f"import {package}, sys; print(*sys.modules)"
+    loaded = set(run(code).stdout.split())
+    assert package in loaded
+    assert not loaded & {*FRAMEWORKS, "starlette"}
+    assert not any(name.startswith(f"{package}.integrations.") for name in loaded)

@@ -1,0 +1,248 @@
+"""A span around each call: what it says, and when."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+from uuid import UUID, uuid4
+
+import anyio
+import httpx
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    get_current_span,
+)
+
+from plastiq_async import ConfigurationError, PlastiqError, PlastiqSession
+from plastiq_async.integrations.opentelemetry import OpenTelemetryMiddleware
+from plastiq_async.middleware import Handler, Middleware
+from plastiq_async.testing import FakePlastiq
+from tests.helpers import PAYER, session_for
+from tests.servers import Server, Step
+from tests.steps import answer, drop, ignore
+
+TRACE_ID = UUID("0b4e3c1a-5d3e-4f0a-9c55-3f9f8a4f1f11")
+
+
+class Spans(InMemorySpanExporter):
+    """Keeps the spans of the calls that go through its `middleware`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(SimpleSpanProcessor(self))
+        self.middleware = OpenTelemetryMiddleware(provider)
+
+    def only(self) -> tuple[ReadableSpan, dict[str, Any]]:
+        """Return the one span that there is, and its attributes."""
+        (span,) = self.get_finished_spans()
+        return span, dict(span.attributes or {})
+
+
+@pytest.fixture
+def spans() -> Spans:
+    """Set OpenTelemetry's SDK up."""
+    return Spans()
+
+
+def fake_session(fake: FakePlastiq, *middleware: Middleware) -> PlastiqSession:
+    """Return a session with the fake; it holds nothing that must be closed."""
+    return PlastiqSession(
+        fake.access_token,
+        base_url=fake.base_url,
+        transport=fake.transport,
+        middleware=middleware,
+    )
+
+
+async def test_success(spans: Spans, fake_plastiq: FakePlastiq) -> None:
+    """A call is a span with its trace ID, around whatever is inside."""
+    inside: list[SpanContext] = []
+
+    async def watch(request: httpx.Request, call_next: Handler) -> httpx.Response:
+        inside.append(get_current_span().get_span_context())
+        return await call_next(request)
+
+    session = fake_session(fake_plastiq, spans.middleware, watch)
+    await session.client_secrets.create(PAYER, trace_id=TRACE_ID)
+    span, attributes = spans.only()
+    assert inside == [span.get_span_context()]
+    assert span.name == "POST /client-secrets"
+    assert span.kind is SpanKind.INTERNAL
+    assert span.status.status_code is StatusCode.UNSET
+    assert span.events == ()
+    assert attributes == {
+        "plastiq.trace_id": str(TRACE_ID),
+        "plastiq.attempts": 1,
+        "http.response.status_code": 200,
+    }
+    scope = span.instrumentation_scope
+    assert scope is not None
+    assert (scope.name, bool(scope.version)) == ("plastiq_async", True)
+    assert get_current_span() is INVALID_SPAN
+
+
+@pytest.mark.usefixtures("quick_retries")
+async def test_retried(spans: Spans, fake_plastiq: FakePlastiq) -> None:
+    """However many the attempts, it is one span, of one that succeeded."""
+    fake_plastiq.fail_next(503)
+    fake_plastiq.drop_next()
+    session = fake_session(fake_plastiq, spans.middleware)
+    await session.client_secrets.create(PAYER, trace_id=TRACE_ID)
+    span, attributes = spans.only()
+    assert span.status.status_code is StatusCode.UNSET
+    assert attributes == {
+        "plastiq.trace_id": str(TRACE_ID),
+        "plastiq.attempts": 3,
+        "http.response.status_code": 200,
+    }
+
+
+@pytest.mark.usefixtures("quick_retries")
+@pytest.mark.parametrize(
+    ("step", "name", "attempts", "status"),
+    [
+        (answer(403, b""), "PermissionDeniedError", 1, 403),
+        (answer(503, b""), "ServiceUnavailableError", 3, 503),
+        (answer(headers=[("Content-Encoding", "br")]), "APIResponseError", 1, 200),
+        (drop, "APIConnectionError", 3, None),
+    ],
+)
+async def test_failure(
+    step: Step, name: str, attempts: int, status: int | None, spans: Spans
+) -> None:
+    """What the call raises is on its span: the type, the text, the stack trace."""
+    with Server(step) as server:
+        async with session_for(server, middleware=[spans.middleware]) as session:
+            with pytest.raises(PlastiqError) as info:
+                await session.client_secrets.create(PAYER, trace_id=TRACE_ID)
+    span, attributes = spans.only()
+    expected = {
+        "plastiq.trace_id": str(TRACE_ID),
+        "plastiq.attempts": attempts,
+        "error.type": name,
+        "http.response.status_code": status,
+    }
+    assert attributes == {key: value for key, value in expected.items() if value}
+    assert span.status.status_code is StatusCode.ERROR
+    assert span.status.description == f"{name}: {info.value}"
+    (event,) = span.events
+    assert (event.attributes or {})["exception.type"] == f"plastiq_async.errors.{name}"
+
+
+async def test_failure_of_others(spans: Spans) -> None:
+    """So is what a token provider or another middleware raises."""
+
+    async def provide() -> str:
+        raise ZeroDivisionError
+
+    async with PlastiqSession(provide, middleware=[spans.middleware]) as session:
+        with pytest.raises(ZeroDivisionError):
+            await session.client_secrets.create(PAYER)
+    span, attributes = spans.only()
+    assert attributes["error.type"] == "ZeroDivisionError"
+    assert span.status.status_code is StatusCode.ERROR
+    assert len(span.events) == 1
+
+
+async def test_trace_id_of_the_server(spans: Spans) -> None:
+    """It is the one that the server used, of errors, too."""
+    theirs = str(uuid4())
+    options = {"middleware": [spans.middleware], "verify_trace_id": False}
+    with Server(answer(trace_id=theirs), answer(400, trace_id=theirs)) as server:
+        async with session_for(server, **options) as session:
+            await session.client_secrets.create(PAYER)
+            with pytest.raises(PlastiqError):
+                await session.client_secrets.create(PAYER)
+    good, bad = spans.get_finished_spans()
+    for attributes in (good.attributes, bad.attributes):
+        assert (attributes or {})["plastiq.trace_id"] == theirs
+
+
+async def test_answer_without_a_trace_id(spans: Spans) -> None:
+    """Without one in the answer, it is the one that was sent."""
+    with Server(answer(trace_id=None)) as server:
+        async with session_for(server, middleware=[spans.middleware]) as session:
+            await session.client_secrets.create(PAYER, trace_id=TRACE_ID)
+    _, attributes = spans.only()
+    assert attributes["plastiq.trace_id"] == str(TRACE_ID)
+
+
+async def test_deadline(spans: Spans) -> None:
+    """A call whose deadline passed has timed out, whatever it looks like inside."""
+    with Server(ignore) as server:
+        async with session_for(server, middleware=[spans.middleware]) as session:
+            with pytest.raises(TimeoutError):
+                await session.client_secrets.create(PAYER, timeout=0.1)
+    span, attributes = spans.only()
+    assert attributes["error.type"] == "APITimeoutError"
+    assert attributes["plastiq.attempts"] == 1
+    assert span.status.status_code is StatusCode.ERROR
+    assert span.status.description == "APITimeoutError"
+
+
+async def test_cancellation(spans: Spans) -> None:
+    """A call that somebody gave up ended without a result, before its deadline."""
+    with Server(ignore) as server:
+        async with session_for(server, middleware=[spans.middleware]) as session:
+            with anyio.move_on_after(0.1):
+                await session.client_secrets.create(PAYER)
+    name = anyio.get_cancelled_exc_class().__name__
+    span, attributes = spans.only()
+    assert attributes["error.type"] == name
+    assert span.status.status_code is StatusCode.ERROR
+    assert span.status.description == name
+
+
+async def test_many_at_once(spans: Spans, fake_plastiq: FakePlastiq) -> None:
+    """Each call has its own span, below that of the task that makes it."""
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("tests")
+    session = fake_session(fake_plastiq, spans.middleware)
+
+    async def create(parents: dict[str, int]) -> None:
+        with tracer.start_as_current_span("task") as parent:
+            secret = await session.client_secrets.create(PAYER)
+            parents[str(secret.trace_id)] = parent.get_span_context().span_id
+
+    expected: dict[str, int] = {}
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(create, expected)
+    found = {
+        str((span.attributes or {})["plastiq.trace_id"]): span.parent.span_id
+        for span in spans.get_finished_spans()
+        if span.parent
+    }
+    assert found == expected
+    assert len(found) == 20
+
+
+async def test_without_an_sdk(fake_plastiq: FakePlastiq) -> None:
+    """Where no SDK is set up, it is not in the way."""
+    inside: list[bool] = []
+
+    async def watch(request: httpx.Request, call_next: Handler) -> httpx.Response:
+        inside.append(get_current_span().is_recording())
+        return await call_next(request)
+
+    session = fake_session(fake_plastiq, OpenTelemetryMiddleware(), watch)
+    secret = await session.client_secrets.create(PAYER, trace_id=TRACE_ID)
+    assert secret.trace_id == TRACE_ID
+    assert inside == [False]
+
+
+def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is not installed, the error says what to do."""
+    name = "plastiq_async.integrations.opentelemetry"
+    monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "opentelemetry.trace", None)
+    with pytest.raises(ConfigurationError, match="pip install opentelemetry-api"):
+        importlib.import_module(name)

@@ -1,0 +1,48 @@
+"""What the documents say of the tests and the examples is true."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NAMED = re.compile(r"`((?:tests|examples|benchmarks|docs)/[\w/.]+)`")
+
+
+@pytest.mark.parametrize("name", ["README.md", "SECURITY.md", "CONTRIBUTING.md"])
+def test_named_files_exist(name: str) -> None:
+    """Whoever looks for a test or an example that a document names, finds it."""
+    named = set(NAMED.findall((ROOT / name).read_text("utf-8")))
+    assert named
+    missing = {path for path in named if not (ROOT / path).exists()}
+    assert missing - {"tests/_resources/test_refunds.py"} == set()
+
+
+def test_faults_are_promised() -> None:
+    """The README names each group of faults."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    text += (ROOT / "SECURITY.md").read_text("utf-8")
+    groups = sorted((ROOT / "tests" / "faults").glob("test_*.py"))
+    assert groups
+    assert [path.name for path in groups if path.name not in text] == []
+
+
+def test_every_fault_has_a_test() -> None:
+    """Each of the twenty is named by the docstring of a test."""
+    found: set[int] = set()
+    for path in (ROOT / "tests" / "faults").glob("test_*.py"):
+        found |= {
+            int(one) for one in re.findall(r"Fault (\d+):", path.read_text("utf-8"))
+        }
+    assert found == set(range(1, 21))
+
+
+@pytest.mark.parametrize(
+    "group", ["bodies", "cancellation", "deadline", "sizes", "surplus"]
+)
+def test_controlled(group: str) -> None:
+    """Faults 2, 3, 8, 9, 14 and 18 have tests that plain httpx is known to fail."""
+    path = ROOT / "tests" / "faults" / f"test_{group}.py"
+    assert "mark.fails_on_httpx" in path.read_text("utf-8")

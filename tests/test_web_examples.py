@@ -1,0 +1,56 @@
+"""The web applications of examples/, as processes of their own, under load."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import aiohttp
+import anyio
+import pytest
+
+from tests.processes import EXAMPLES, serving
+
+REQUESTS = 500
+LOG_LINE = re.compile(r"([0-9a-f-]{36}) card form for order (\d+)")
+
+
+# The applications are what is tested; this client for hundreds needs asyncio.
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("example", ["aiohttp_app.py", "fastapi_app.py"])
+async def test_many_at_once(example: str, tmp_path: Path) -> None:
+    """500 browsers at once: 500 secrets, each with the trace ID that was logged."""
+    sandbox = [sys.executable, "-m", "plastiq_async.sandbox"]
+    command = [*sandbox, sys.executable, "-W", "error", str(EXAMPLES / example)]
+    log = tmp_path / "log"
+    trace_ids: dict[str, str] = {}
+    secrets: set[str] = set()
+    cookies: set[str] = set()
+
+    async def ask(order: str) -> None:
+        async with client.post(f"/orders/{order}/card-form") as answer:
+            assert answer.status == 200
+            assert answer.headers["Cache-Control"] == "no-store"
+            form = await answer.json()
+            trace_ids[order] = form["trace_id"]
+            assert answer.headers["Trace-Id"] == form["trace_id"]
+            secrets.add(form["client_secret"])
+            cookies.add(answer.headers["Set-Cookie"])
+
+    with serving(command, log) as address:
+        # Each browser has a connection of its own, and no cookie yet.
+        async with (
+            aiohttp.ClientSession(
+                address,
+                connector=aiohttp.TCPConnector(limit=REQUESTS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            ) as client,
+            anyio.create_task_group() as group,
+        ):
+            for order in range(REQUESTS):
+                group.start_soon(ask, str(order))
+
+    logged = {order: trace_id for trace_id, order in LOG_LINE.findall(log.read_text())}
+    assert logged == trace_ids
+    assert len(set(trace_ids.values())) == len(secrets) == len(cookies) == REQUESTS

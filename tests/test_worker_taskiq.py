@@ -1,0 +1,260 @@
+"""The example for taskiq, with a Redis and worker processes of its own."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import anyio
+import attrs
+import pytest
+import uvicorn
+
+from plastiq_async import trace_context
+from plastiq_async.sandbox import _serving
+from plastiq_async.testing import FakePlastiq
+from tests.processes import EXAMPLES
+
+pytest.importorskip("taskiq_redis")
+redis = pytest.importorskip("redis")
+REDIS_SERVER = shutil.which("redis-server")
+if REDIS_SERVER is None:
+    pytest.skip("the program redis-server is missing", allow_module_level=True)
+
+EXAMPLE = EXAMPLES / "worker_taskiq.py"
+GROUP = ("client-secrets", "taskiq")  # the stream, and who consumes it
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for other processes and threads, which need no event loop of ours."""
+    deadline = time.monotonic() + 40
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Run on asyncio: taskiq is for nothing else."""
+    return "asyncio"
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Start a Redis that nobody else can reach and that leaves nothing behind."""
+    address = tmp_path / "redis"
+    options = {"port": "0", "unixsocket": address, "save": "", "dir": tmp_path}
+    arguments = [str(word) for key in options for word in (f"--{key}", options[key])]
+    url = f"unix://{address}"
+    monkeypatch.setenv("REDIS_URL", url)
+    with (
+        subprocess.Popen(
+            [str(REDIS_SERVER), *arguments], stdout=subprocess.DEVNULL
+        ) as server,
+        redis.Redis.from_url(url) as client,
+    ):
+        try:
+            until(address.exists)
+            yield client
+        finally:
+            server.kill()
+
+
+@pytest.fixture
+def _server(
+    fake_plastiq: FakePlastiq, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Serve the fake on a socket, and tell the workers where."""
+    config = uvicorn.Config(
+        fake_plastiq.app, lifespan="off", log_config=None, timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        monkeypatch.setenv("PLASTIQ_BASE_URL", f"http://127.0.0.1:{port}/api")
+        monkeypatch.setenv("PLASTIQ_ACCESS_TOKEN", fake_plastiq.access_token)
+        with _serving(server, listener):
+            yield
+
+
+@attrs.frozen
+class Worker:
+    """A `taskiq worker`: the process that was started, and its children."""
+
+    main: subprocess.Popen[bytes]
+    log_file: Path
+
+    @property
+    def log(self) -> str:
+        """What they have written so far."""
+        return self.log_file.read_text()
+
+    def kill(self) -> None:
+        """Kill them all at once, as a machine does that goes down."""
+        if self.main.poll() is None:
+            os.killpg(self.main.pid, signal.SIGKILL)
+            self.main.wait(10)
+
+
+StartWorker = Callable[..., Worker]
+
+
+@pytest.fixture
+def start_worker(store: Any, _server: None, tmp_path: Path) -> Iterator[StartWorker]:
+    """Start workers, which log all that they can, and wait until they listen."""
+    workers: list[Worker] = []
+
+    def start(processes: int = 1) -> Worker:
+        log_file = tmp_path / f"{len(workers)}.log"
+        command = [sys.executable, "-m", "taskiq", "worker", "worker_taskiq:broker"]
+        options = [f"--app-dir={EXAMPLE.parent}", f"--workers={processes}"]
+        with log_file.open("wb") as log:
+            main = subprocess.Popen(
+                [*command, *options, "--log-level=DEBUG"],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        worker = Worker(main, log_file)
+        workers.append(worker)
+        until(lambda: worker.log.count("Listening started.") == processes)
+        return worker
+
+    yield start
+    for worker in workers:
+        worker.kill()
+
+
+@pytest.fixture
+async def example(store: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+    """Import the example anew, for the side that enqueues."""
+    monkeypatch.syspath_prepend(EXAMPLE.parent)
+    monkeypatch.delitem(sys.modules, EXAMPLE.stem, raising=False)
+    module = importlib.import_module(EXAMPLE.stem)
+    await module.broker.startup()
+    yield module
+    await module.broker.shutdown()
+
+
+async def enqueue(example: Any, payer_id: UUID, times: int) -> dict[UUID, Any]:
+    """Enqueue a payer several times; return the trace IDs with their tasks."""
+    tasks = {}
+    for _ in range(times):
+        with trace_context() as trace_id:
+            tasks[trace_id] = await example.create_client_secret.kiq(str(payer_id))
+    return tasks
+
+
+async def test_each_payer_gets_an_answer(
+    fake_plastiq: FakePlastiq, start_worker: StartWorker, store: Any
+) -> None:
+    """The program's trace IDs arrive, from one session a process; no secret shows."""
+    payers = {str(fake_plastiq.add_payer()) for _ in range(10)}
+    worker = start_worker(processes=2)
+    command = [sys.executable, "-W", "error", str(EXAMPLE), *payers, str(uuid4())]
+    with anyio.fail_after(40):
+        done = await anyio.run_process(command)
+    assert done.stderr == b""
+    lines = done.stdout.decode().splitlines()
+    assert sum(" expires at " in line for line in lines) == 10
+    assert sum(" 400 VALIDATION_ERROR: " in line for line in lines) == 1
+    requests = fake_plastiq.requests
+    assert payers < {json.loads(one.body)["payer"]["id"] for one in requests}
+    assert {UUID(line.split()[0]) for line in lines} == {
+        request.trace_id for request in requests
+    }
+    assert len(requests) == 11
+    assert worker.log.count("session for ") == 2
+    assert "Traceback" not in worker.log
+    # Only the stream is left, and everything in it has been acknowledged.
+    assert store.keys() == [b"client-secrets"]
+    assert store.xpending(*GROUP)["pending"] == 0
+    shown = f"{worker.log} {lines} {store.xrange('client-secrets')}"
+    assert len(fake_plastiq.secrets) == 10
+    for secret in (*fake_plastiq.secrets, fake_plastiq.access_token):
+        assert secret not in shown
+
+
+async def test_results_go(
+    example: Any, fake_plastiq: FakePlastiq, start_worker: StartWorker, store: Any
+) -> None:
+    """A result is gone before its secret expires, and once it has been read."""
+    start_worker()
+    fake_plastiq.delay_next(2)
+    (task,) = (await enqueue(example, fake_plastiq.payer_id, 1)).values()
+    key = f"client-secret:{task.task_id}"
+    until(lambda: store.exists(key))
+    goes = time.time() + store.pttl(key) / 1000
+    stored = json.loads(store.get(key))["return_value"]
+    answer = (await task.get_result()).return_value
+    assert answer == stored
+    assert not store.exists(key)
+    secret = answer["client_secret"]
+    assert goes < fake_plastiq.secrets[secret].issued_at.timestamp() + 60
+    assert fake_plastiq.redeem(secret) == fake_plastiq.payer_id
+
+
+async def test_killed_worker(
+    example: Any, fake_plastiq: FakePlastiq, start_worker: StartWorker
+) -> None:
+    """Another worker does what a killed one had begun, without any new task."""
+    worker = start_worker()
+    fake_plastiq.delay_next(4, times=20)
+    tasks = await enqueue(example, fake_plastiq.payer_id, 20)
+    until(lambda: len(fake_plastiq.requests) == 20)
+    worker.kill()
+    start_worker()
+    for task in tasks.values():
+        result = await task.wait_result(check_interval=0.05, timeout=40)
+        assert "client_secret" in result.return_value
+    seen = [request.trace_id for request in fake_plastiq.requests]
+    assert len(seen) > 20
+    assert set(seen) == set(tasks)
+
+
+async def test_stopped_worker(
+    example: Any, fake_plastiq: FakePlastiq, start_worker: StartWorker, store: Any
+) -> None:
+    """On SIGTERM a worker finishes what it has begun, and closes its session."""
+    worker = start_worker()
+    fake_plastiq.delay_next(3, times=5)
+    tasks = await enqueue(example, fake_plastiq.payer_id, 5)
+    until(lambda: len(fake_plastiq.requests) == 5)
+    assert not any([await task.is_ready() for task in tasks.values()])
+    worker.main.terminate()
+    assert worker.main.wait(40) == 0
+    for task in tasks.values():
+        assert "client_secret" in (await task.get_result()).return_value
+    assert store.xpending(*GROUP)["pending"] == 0
+    assert len(fake_plastiq.requests) == 5
+    assert not re.search("Traceback|ERROR", worker.log)
+    # The session was closed: the end of the process would not say so.
+    opened, closed = map(worker.log.count, ("connect_tcp.complete", "close.complete"))
+    assert opened == closed == 5
+
+
+async def test_too_late(
+    example: Any,
+    fake_plastiq: FakePlastiq,
+    start_worker: StartWorker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No secret is created for who has stopped waiting."""
+    monkeypatch.setattr(example, "PATIENCE", 0)
+    (task,) = (await enqueue(example, fake_plastiq.payer_id, 1)).values()
+    start_worker()
+    result = await task.wait_result(timeout=40)
+    assert result.return_value == {"error": "too late"}
+    assert fake_plastiq.requests == []
