@@ -221,7 +221,7 @@ class _AnyResponse(aiohttp.ClientResponse):
         if failure:
             raise failure
         # httpx-aiohttp fails to encode one that is not UTF-8, and loses the connection.
-        self.reason = None
+        self.reason = ""
         self._check(protocol)
         # None once that is lost, of which the reader has learnt.
         closed = protocol.closed or asyncio.get_running_loop().create_future()
