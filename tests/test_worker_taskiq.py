@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,12 +19,11 @@ from uuid import UUID, uuid4
 import anyio
 import attrs
 import pytest
-import uvicorn
 
 from plastiq_async import trace_context
-from plastiq_async.sandbox import _serving
 from plastiq_async.testing import FakePlastiq
 from tests.processes import EXAMPLES
+from tests.serving import in_uvicorn
 
 pytest.importorskip("taskiq_redis")
 redis = pytest.importorskip("redis")
@@ -77,16 +75,10 @@ def _server(
     fake_plastiq: FakePlastiq, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
     """Serve the fake on a socket, and tell the workers where."""
-    config = uvicorn.Config(
-        fake_plastiq.app, lifespan="off", log_config=None, timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        monkeypatch.setenv("PLASTIQ_BASE_URL", f"http://127.0.0.1:{port}/api")
+    with in_uvicorn(fake_plastiq.app, lifespan="off") as url:
+        monkeypatch.setenv("PLASTIQ_BASE_URL", f"{url}/api")
         monkeypatch.setenv("PLASTIQ_ACCESS_TOKEN", fake_plastiq.access_token)
-        with _serving(server, listener):
-            yield
+        yield
 
 
 @attrs.frozen

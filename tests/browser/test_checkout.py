@@ -16,8 +16,8 @@ from uuid import UUID
 import pytest
 
 from plastiq_async.testing import FakePlastiq
-from tests.integrations.serving import in_uvicorn
 from tests.processes import EXAMPLES, serving
+from tests.serving import in_uvicorn
 
 pytest.importorskip("playwright", reason="no playwright: see `nox -s browser`")
 from playwright.sync_api import (  # only now it is known to be there

@@ -11,7 +11,7 @@ import pytest
 from plastiq_async import PlastiqSession
 from plastiq_async.integrations.asgi import TraceIdFilter
 from plastiq_async.testing import FakePlastiq
-from tests.integrations.serving import in_uvicorn
+from tests.serving import in_uvicorn
 
 
 @pytest.fixture(params=["uvicorn", "hypercorn"])

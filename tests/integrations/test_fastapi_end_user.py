@@ -12,7 +12,8 @@ from fastapi import FastAPI, Request, Response
 
 from plastiq_async.integrations.asgi import DeviceCookieMiddleware
 from plastiq_async.integrations.fastapi import end_user_from
-from tests.integrations.serving import client_of, in_uvicorn
+from tests.integrations.serving import client_of
+from tests.serving import in_uvicorn
 
 
 async def test_cookie_only_where_used(server: str) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +15,6 @@ import anyio.lowlevel
 import attrs
 import httpx
 import pytest
-import uvicorn
 
 import plastiq_async.testing
 from plastiq_async.testing import (
@@ -28,6 +25,7 @@ from plastiq_async.testing import (
     SecretUsedError,
 )
 from plastiq_async.testing._checks import MAX_BODY_BYTES
+from tests.serving import in_uvicorn
 
 if TYPE_CHECKING:
     from starlette.types import Message
@@ -66,18 +64,8 @@ async def create(fake: FakePlastiq) -> str:
 @contextmanager
 def served(fake: FakePlastiq) -> Iterator[str]:
     """Serve a fake on a real socket, and give its base URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(
-            fake.app, log_config=None, log_level="critical", ws="none"
-        )
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}/api"
-        finally:
-            server.should_exit = True
-            thread.join()
+    with in_uvicorn(fake.app, lifespan="off") as url:
+        yield f"{url}/api"
 
 
 def problem(answer: httpx.Response) -> str:
