@@ -150,6 +150,7 @@ class Course:
         pages = int((_PROCESS / "statm").read_text().split()[1])
         return Vitals(
             rss_kb=pages * resource.getpagesize() // 1024,
+            blocks=sys.getallocatedblocks(),
             descriptors=len(list((_PROCESS / "fd").iterdir())),
             tasks=(
                 trio.lowlevel.current_statistics().tasks_living

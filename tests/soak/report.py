@@ -13,9 +13,18 @@ MOST_GROWTH_KB = 2048
 
 @attrs.frozen(kw_only=True)
 class Vitals:
-    """The process at one moment, and how many connections the server sees."""
+    """The process at one moment.
+
+    Attributes:
+        rss_kb: The memory that the operating system sees.
+        blocks: How many pieces of memory Python's objects have.
+        descriptors: How many files are open.
+        tasks: How many tasks there are.
+        connections: How many of them the server sees.
+    """
 
     rss_kb: int
+    blocks: int
     descriptors: int
     tasks: int
     connections: int
@@ -24,6 +33,7 @@ class Vitals:
         """Return the most that there may be with so many connections and tasks."""
         return Vitals(
             rss_kb=self.rss_kb,
+            blocks=self.blocks,
             descriptors=self.descriptors + connections,
             tasks=self.tasks + tasks,
             connections=self.connections + connections,
@@ -83,8 +93,8 @@ class Report:
             "|---|---|---|",
             *self._rows(),
             "",
-            "| | RSS KB | descriptors | tasks | connections |",
-            "|---|---|---|---|---|",
+            "| | RSS KB | blocks | descriptors | tasks | connections |",
+            "|---|---|---|---|---|---|",
         ]
         for name, vitals in (
             ("before", before),
