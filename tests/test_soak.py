@@ -1,8 +1,9 @@
-"""The ledger of the soak finds what it is there to find."""
+"""The soak's ledger and report find what they are there to find."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from uuid import UUID
@@ -17,6 +18,7 @@ from plastiq_async import (
 )
 from plastiq_async.models import ResponseInfo
 from tests.soak.ledger import Entry, Ledger
+from tests.soak.report import MOST_GROWTH, Report, Vitals
 
 OWN = UUID("0b4e3c1a-0d8e-4d1c-9a53-0d3a3f0c1c11")
 OTHER = UUID("fe278caa-e01d-4910-b975-5c19c21a6d8e")
@@ -168,3 +170,28 @@ def test_many_complaints(ledger: Ledger) -> None:
     assert ledger.complaints["number 3"] == 2
     assert ledger.complaints["and other things"] == 11
     assert ledger.complaints.total() == 32
+
+
+@pytest.mark.parametrize("what", MOST_GROWTH)
+@pytest.mark.parametrize(("growth", "failures"), [(0.9, 0), (1.1, 1)])
+def test_memory(what: str, growth: float, failures: int) -> None:
+    """What grows from rest to rest is found; what is there before and after is not."""
+    most = MOST_GROWTH[what]
+
+    def take(grown: float) -> Vitals:
+        usual = {"rss_kb": 60_000, "blocks": 240_000, "descriptors": 18, "tasks": 1}
+        usual[what] += int(grown)
+        return Vitals(**usual, connections=0)
+
+    # From the middle of the first quarter to that of the last, three quarters.
+    resting = [take(most * growth * number / 15) for number in range(21)]
+    report = Report(
+        wiring="trio-httpx",
+        seconds=600,
+        outcomes=Counter({("succeeded", 1): 1}),
+        complaints=Counter(),
+        samples=[take(-most * 20), *resting, take(most * 20)],
+        seen=Counter(),
+    )
+    assert len(report.failures) == failures
+    assert ("FAILED" in str(report)) == bool(failures)

@@ -23,7 +23,7 @@ PATIENCE = 0.3
 
 
 @asynccontextmanager
-async def in_time(margin: float = 0.1) -> AsyncIterator[None]:
+async def in_time(margin: float = 0.25) -> AsyncIterator[None]:
     """Check that what happens within takes `PATIENCE`, and hardly more.
 
     On a busy machine every timer is late: this one knows by how much.
