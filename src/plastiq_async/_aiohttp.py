@@ -9,7 +9,6 @@ import asyncio
 import base64
 import socket
 import ssl
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, cast
 from weakref import WeakSet
 
@@ -18,7 +17,7 @@ import anyio
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from plastiq_async._call import call_of
+from plastiq_async._call import exchanging
 from plastiq_async._protocol import is_success
 from plastiq_async._request import TIMEOUTS
 from plastiq_async.errors import ConfigurationError
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from aiohttp.client_reqrep import ClientRequest
     from aiohttp.connector import AddrInfoType, Connection
     from aiohttp.tracing import Trace
-
-    from plastiq_async._call import Call
 
 # After these, nothing of the request can have arrived.
 _UNSENT = (
@@ -102,9 +99,8 @@ class AiohttpPool(AiohttpTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Exchange one request; whatever aiohttp raises comes out as httpx's own."""
-        call = call_of(request)
-        call.in_flight = False
-        _connecting.set(call)
+        # Not before there is a connection.
+        exchanging.get().in_flight = False
         try:
             return await super().handle_async_request(request)
         except (httpx.HTTPError, aiohttp.ClientError, ValueError) as error:
@@ -146,8 +142,6 @@ def _with_auth_in_headers(proxy: httpx.Proxy) -> httpx.Proxy:
     return httpx.Proxy(proxy.url, ssl_context=proxy.ssl_context, headers=headers)
 
 
-# The call that a task is getting a connection for.
-_connecting: ContextVar[Call] = ContextVar("_connecting")
 # The connections that have answered before.
 _used: WeakSet[ResponseHandler] = WeakSet()
 
@@ -174,10 +168,16 @@ class _Connector(aiohttp.TCPConnector):
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
-            if protocol is None or protocol not in _used or not protocol.should_close:
-                _connecting.get().in_flight = True
+            if not (protocol and protocol.should_close and protocol in _used):
+                exchanging.get().in_flight = True
                 return connection
             connection.close()
+
+
+def _end_of(protocol: ResponseHandler) -> asyncio.Future[None]:
+    """Return what is done once the connection of `protocol` is closed."""
+    # None if it is already, of which the reader has learnt.
+    return protocol.closed or asyncio.get_running_loop().create_future()
 
 
 def _look(closed: asyncio.Future[None]) -> None:
@@ -199,9 +199,8 @@ def _tell_of_end(closed: asyncio.Future[None], content: aiohttp.StreamReader) ->
     def forget() -> None:
         closed.remove_done_callback(tell)
 
-    if not content.is_eof():
-        closed.add_done_callback(tell)
-        content.on_eof(forget)
+    closed.add_done_callback(tell)
+    content.on_eof(forget)
 
 
 class _AnyResponse(aiohttp.ClientResponse):
@@ -223,12 +222,11 @@ class _AnyResponse(aiohttp.ClientResponse):
         # httpx-aiohttp fails to encode one that is not UTF-8, and loses the connection.
         self.reason = ""
         self._check(protocol)
-        # None once that is lost, of which the reader has learnt.
-        closed = protocol.closed or asyncio.get_running_loop().create_future()
         if protocol not in _used:
             _used.add(protocol)
-            closed.add_done_callback(_look)
-        _tell_of_end(closed, self.content)
+            _end_of(protocol).add_done_callback(_look)
+        if not self.content.is_eof():
+            _tell_of_end(_end_of(protocol), self.content)
         return self
 
     def _check(self, protocol: ResponseHandler) -> None:

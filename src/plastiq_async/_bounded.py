@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from plastiq_async._call import call_of
-from plastiq_async._logging import exchanging
+from plastiq_async._call import call_of, exchanging
 from plastiq_async._protocol import header_values, is_success, printable
 from plastiq_async.errors import APIConnectionError, APIResponseError, SessionStateError
 
@@ -43,6 +42,9 @@ _UNSENT = (
 )
 # Headers that httpx acts upon: it must not decode again, go elsewhere, or keep state.
 _HIDDEN = frozenset({b"content-encoding", b"location", b"set-cookie"})
+
+# httpx logs the reason: none, instead of whatever the server calls it.
+_EXTENSIONS = {"reason_phrase": b""}
 
 
 class BoundedTransport(httpx.AsyncBaseTransport):
@@ -74,7 +76,7 @@ class BoundedTransport(httpx.AsyncBaseTransport):
             raise SessionStateError(msg)
         call = call_of(request)
         call.in_flight = True
-        ours = exchanging.set(True)
+        ours = exchanging.set(call)
         try:
             response = await self._inner.handle_async_request(request)
             if not isinstance(response.stream, httpx.AsyncByteStream):
@@ -101,7 +103,7 @@ class BoundedTransport(httpx.AsyncBaseTransport):
                 response.status_code,
                 headers=_harmless(headers, call.token.encode()),
                 stream=httpx.ByteStream(content),
-                # No extensions: httpx would log the server's own reason phrase.
+                extensions=_EXTENSIONS,
             )
             # Any header is valid in this one; httpx would look for the best.
             answer.headers.encoding = "iso-8859-1"
@@ -126,9 +128,9 @@ def _harmless(
 ) -> list[tuple[bytes, bytes]]:
     """Return `headers` without those to act upon, and those that repeat `token`."""
     return [
-        (name, value)
-        for name, value in headers
-        if name.lower() not in _HIDDEN and not (token and token in value)
+        pair
+        for pair in headers
+        if pair[0].lower() not in _HIDDEN and not (token and token in pair[1])
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import time
+from contextvars import ContextVar
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID, uuid4
@@ -106,6 +107,10 @@ class Call:
         error.path = self.operation.path
         error.attempts = self.attempts
         error.outcome_unknown = self.outcome_unknown or self.in_flight
+
+
+exchanging: ContextVar[Call] = ContextVar("plastiq_exchanging")
+"""The call whose request is with the transport, for what is given no request there."""
 
 
 def call_of(request: httpx.Request) -> Call:

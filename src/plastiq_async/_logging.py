@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import re
-from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+from plastiq_async._call import exchanging
 from plastiq_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -28,13 +28,10 @@ _QUOTED = re.compile(
     r"(bytearray\(|return_value=\(b'HTTP/[0-9.]+', \d+, | auth=\()(?s:.*)"
 )
 
-exchanging: ContextVar[bool] = ContextVar("plastiq_exchanging", default=False)
-"""Whether what is logged now is about a request of ours, and not another client's."""
-
 
 def _unquote(record: logging.LogRecord) -> bool:
-    """Cut off what a record quotes."""
-    if exchanging.get() and isinstance(record.msg, str):
+    """Cut off what a record quotes, if it is about a call and no other client's."""
+    if exchanging.get(None) and isinstance(record.msg, str):
         record.msg = _QUOTED.sub(r"\1(not shown)", record.msg)
     return True
 

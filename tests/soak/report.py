@@ -69,7 +69,7 @@ class Report:
 
     def growth(self, what: str) -> float:
         """Return by how much it grew: the medians of the first and the last quarter."""
-        values = [getattr(vitals, what) for vitals in self.samples[1:-1]]
+        values: list[int] = [getattr(vitals, what) for vitals in self.samples[1:-1]]
         quarter = len(values) // 4 or 1
         return median(values[-quarter:]) - median(values[:quarter])
 
