@@ -179,8 +179,12 @@ async def test_nested(server: str) -> None:
     assert answer.text == chosen * 2
 
 
-async def test_access_log_of_uvicorn(records: list[logging.LogRecord]) -> None:
+async def test_access_log_of_uvicorn(
+    records: list[logging.LogRecord], caplog: pytest.LogCaptureFixture
+) -> None:
     """Uvicorn's line about a request has its trace ID."""
+    # A sandbox in this process, of another test, has made it silent.
+    caplog.set_level(logging.INFO, "uvicorn.access")
     async with client_of(TraceIdMiddleware(app), "uvicorn") as client:
         await client.get("/", headers={"Trace-Id": VALID})
     assert ids_of(records, "uvicorn.access") == [VALID]
