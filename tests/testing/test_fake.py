@@ -63,8 +63,8 @@ async def create(fake: FakePlastiq) -> str:
 
 @contextmanager
 def served(fake: FakePlastiq) -> Iterator[str]:
-    """Serve a fake on a real socket, and give its base URL."""
-    with in_uvicorn(fake.app, lifespan="off") as url:
+    """Serve a fake on a real socket, lifespan included, and give its base URL."""
+    with in_uvicorn(fake.app) as url:
         yield f"{url}/api"
 
 
