@@ -211,11 +211,9 @@ async def test_drip(connect: Connect, head: bytes, piece: bytes) -> None:
     """Fault 8: bytes that keep coming do not postpone the deadline."""
     with Server(drip(head, piece), answer()) as server:
         async with connect(server, max_connections=1, timeout=PATIENCE) as session:
-            working = time.thread_time()
             async with in_time():
                 with pytest.raises(APITimeoutError) as info:
                     await session.client_secrets.create(PAYER)
-            assert time.thread_time() - working < PATIENCE / 2
             assert (info.value.attempts, info.value.outcome_unknown) == (1, True)
             await eventually(lambda: server.open_connections == 0)
             await session.client_secrets.create(PAYER, timeout=20)
