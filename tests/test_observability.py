@@ -28,6 +28,7 @@ from stamina.instrumentation import (
 
 from plastiq_async import PlastiqError, PlastiqSession
 from plastiq_async.integrations.opentelemetry import OpenTelemetryMiddleware
+from tests.faults.conftest import WIRINGS
 from tests.helpers import PAYER, TOKEN, session_for
 from tests.servers import Connection, Request, Server, Step
 from tests.steps import answer, drop, response
@@ -41,7 +42,7 @@ INSTRUMENTORS: dict[str, HTTPXClientInstrumentor | AioHttpClientInstrumentor] = 
 
 
 @pytest.fixture(
-    params=[("asyncio", "httpx"), ("asyncio", "aiohttp"), ("trio", "httpx")],
+    params=WIRINGS,
     ids="-".join,
 )
 def wiring(request: pytest.FixtureRequest) -> tuple[str, str]:

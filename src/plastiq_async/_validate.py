@@ -13,7 +13,8 @@ from plastiq_async.errors import InvalidArgumentError
 # What may stand in a header: visible ASCII, with blanks inside only. httpx would send
 # other characters in UTF-8, and a server may split, fold or cut what follows them.
 _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# RFC 9110, section 5.6.2.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def check_uuid(name: str, value: object) -> UUID:
@@ -52,6 +53,11 @@ def check_trace_id(value: object) -> UUID:
     return parsed
 
 
+def is_token(value: object) -> TypeGuard[str]:
+    """Tell whether `value` can be the name of a header or of a cookie."""
+    return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
+
+
 def is_header_value(value: object) -> TypeGuard[str]:
     """Tell whether `value` is a string that can stand in a header as it is."""
     return isinstance(value, str) and _HEADER_VALUE.fullmatch(value) is not None
@@ -78,7 +84,7 @@ def check_header(name: bytes, value: bytes) -> None:
         InvalidArgumentError: It cannot; the error names it only if it can be named.
     """
     shown = name.decode("latin-1")
-    if not _HEADER_NAME.fullmatch(shown):
+    if not is_token(shown):
         msg = "the name of a header must be a token, as HTTP calls it"
         raise InvalidArgumentError(msg)
     check_header_value(f"the header {shown}", value.decode("latin-1"))

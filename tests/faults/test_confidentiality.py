@@ -16,7 +16,15 @@ from uuid import uuid4
 import anyio
 import pytest
 
-from plastiq_async import PlastiqError, PlastiqSession
+from plastiq_async import (
+    ConfigurationError,
+    CreateClientSecret,
+    EndUser,
+    Failed,
+    Outcome,
+    PlastiqError,
+    PlastiqSession,
+)
 from tests.faults.conftest import Connect
 from tests.faults.echoes import (
     echo_everything,
@@ -54,6 +62,15 @@ async def _everything_is_logged(
         # In its debug mode it logs what it runs: all, and not only what takes long.
         loop.set_debug(True)
         loop.slow_callback_duration = 0
+
+
+def test_end_user() -> None:
+    """Fault 17: neither a request nor what became of it tells of the end user."""
+    request = CreateClientSecret(payer_id=PAYER, end_user=END_USER)
+    outcome: Outcome[CreateClientSecret, Any]
+    outcome = Failed(request=request, error=PlastiqError("no"))
+    assert_untold([repr(END_USER), str(request), repr(outcome)])
+    assert repr(EndUser(ip="::1")) == "EndUser(user_agent=None, ip=..., device_id=None)"
 
 
 async def call(session: PlastiqSession, **options: Any) -> list[str]:
@@ -197,18 +214,21 @@ async def test_dead_proxy(
     scheme: str, transport: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Fault 17: a proxy that says nothing, and then is no more."""
-    if scheme == "socks5":
-        pytest.importorskip("socksio")
-        if transport == "aiohttp":
-            pytest.skip("knows no such proxy")
     with Server(ignore) as server:
-        session = PlastiqSession(
-            TOKEN,
-            base_url="https://127.0.0.1:9/api",
-            proxy=server.url.replace("http://", f"{scheme}://{CREDENTIALS}@"),
-            transport=transport,
-            verify=False,
-        )
+        options = {
+            "base_url": "https://127.0.0.1:9/api",
+            "proxy": server.url.replace("http://", f"{scheme}://{CREDENTIALS}@"),
+            "transport": transport,
+            "verify": False,
+        }
+        if (scheme, transport) == ("socks5", "aiohttp"):
+            # It knows no such proxy: neither is that told, and nothing is sent.
+            with pytest.raises(ConfigurationError) as info:
+                PlastiqSession(TOKEN, **options)
+            assert_untold([*texts_of(info.value), *logged(caplog)])
+            assert not server.connections
+            return
+        session = PlastiqSession(TOKEN, **options)
         told = await call(session, timeout=0.2)
     told += await call(session)
     await session.aclose()

@@ -11,6 +11,12 @@ import pytest
 from plastiq_async import ConfigurationError
 
 FRAMEWORKS = ("fastapi", "aiohttp")
+INTEGRATIONS = [
+    ("fastapi", "fastapi", "fastapi"),
+    ("aiohttp", "aiohttp", "aiohttp"),
+    ("opentelemetry", "opentelemetry", "opentelemetry-api"),
+    ("opentelemetry", "opentelemetry.trace", "opentelemetry-api"),
+]
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
@@ -19,16 +25,20 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, check=False, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("name", FRAMEWORKS)
-def test_not_installed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "lacking", "package"), INTEGRATIONS)
+def test_not_installed(
+    name: str, lacking: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who lacks the framework is told what to install, in one line."""
     module = f"plastiq_async.integrations.{name}"
     monkeypatch.delitem(sys.modules, module, raising=False)
-    monkeypatch.setitem(sys.modules, name, None)
+    for loaded in [one for one in sys.modules if one.startswith(f"{lacking}.")]:
+        monkeypatch.delitem(sys.modules, loaded)
+    monkeypatch.setitem(sys.modules, lacking, None)
     with pytest.raises(ConfigurationError) as info:
         importlib.import_module(module)
     assert str(info.value) == (
-        f"{module} needs a package that is not installed: pip install {name}"
+        f"{module} needs a package that is not installed: pip install {package}"
     )
     assert info.value.__suppress_context__
 

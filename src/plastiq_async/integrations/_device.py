@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from plastiq_async.integrations._trace_ids import check_token
+from plastiq_async.integrations._trace_ids import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -56,7 +56,7 @@ class DeviceCookie:
     """
 
     def __init__(self, name: str) -> None:
-        self._name = check_token("name", name)
+        self._name = check_name("name", name)
         # What was not made here is not taken: it would go on to the API.
         self._pattern = re.compile(
             rf"(?:^|;)[ ]*{re.escape(name)}=([0-9a-f]{{32}})(?=;|$)"

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import logging
-import re
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from plastiq_async._validate import check_trace_id
+from plastiq_async._validate import check_trace_id, is_token
 from plastiq_async.errors import ConfigurationError, InvalidArgumentError
 from plastiq_async.tracing import current_trace_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
-
-# RFC 9110, section 5.6.2: what the name of a header or of a cookie may be made of.
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class TraceIdFilter(logging.Filter):
@@ -58,13 +54,13 @@ def inbound_trace_id(values: Sequence[str]) -> UUID:
         return uuid4()
 
 
-def check_token(setting: str, value: object) -> str:
+def check_name(setting: str, value: object) -> str:
     """Return `value` if it can be the name of a header or of a cookie.
 
     Raises:
         ConfigurationError: It cannot.
     """
-    if not isinstance(value, str) or not _TOKEN.fullmatch(value):
+    if not is_token(value):
         msg = f"{setting} must be a name of letters, digits, hyphens and the like"
         raise ConfigurationError(msg)
     return value

@@ -56,7 +56,7 @@ from plastiq_async.integrations._missing import explain_missing
 from plastiq_async.integrations._problems import report_problem
 from plastiq_async.integrations._trace_ids import (
     TraceIdFilter,
-    check_token,
+    check_name,
     inbound_trace_id,
 )
 from plastiq_async.tracing import _trace_id
@@ -64,7 +64,7 @@ from plastiq_async.tracing import _trace_id
 try:
     from aiohttp import web
 except ModuleNotFoundError as _error:
-    raise explain_missing(_error, "aiohttp", __name__) from None
+    raise explain_missing(_error, "aiohttp", "aiohttp", __name__) from None
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -156,7 +156,7 @@ def add_trace_ids(app: web.Application, *, header: str = "Trace-Id") -> None:
     Raises:
         ConfigurationError: `header` cannot be the name of a header.
     """
-    check_token("header", header)
+    check_name("header", header)
 
     def trace_id_of(request: web.Request) -> UUID:
         # A sub-application may do this, too: one request, one trace ID.

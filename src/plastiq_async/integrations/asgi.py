@@ -30,7 +30,7 @@ from plastiq_async.integrations._device import (
 )
 from plastiq_async.integrations._trace_ids import (
     TraceIdFilter,
-    check_token,
+    check_name,
     inbound_trace_id,
 )
 from plastiq_async.tracing import trace_context
@@ -64,7 +64,7 @@ class TraceIdMiddleware:
 
     def __init__(self, app: ASGIApp, *, header: str = "Trace-Id") -> None:
         self._app = app
-        self._header = check_token("header", header).lower().encode()
+        self._header = check_name("header", header).lower().encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or pass on what is none.

@@ -62,7 +62,7 @@ try:
     from fastapi.requests import HTTPConnection
     from fastapi.websockets import WebSocketDisconnect, WebSocketState
 except ModuleNotFoundError as _error:
-    raise explain_missing(_error, "fastapi", __name__) from None
+    raise explain_missing(_error, "fastapi", "fastapi", __name__) from None
 
 if TYPE_CHECKING:
     from plastiq_async.integrations._device import Device

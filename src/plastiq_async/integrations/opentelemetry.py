@@ -27,16 +27,15 @@ from plastiq_async.errors import (
     APIResponseError,
     APIStatusError,
     APITimeoutError,
-    ConfigurationError,
     PlastiqError,
 )
+from plastiq_async.integrations._missing import explain_missing
 
 try:
     from opentelemetry.trace import StatusCode, TracerProvider, get_tracer
-except ImportError:
-    raise ConfigurationError(
-        "plastiq_async.integrations.opentelemetry needs a package that is not "
-        "installed: pip install opentelemetry-api"
+except ModuleNotFoundError as _error:
+    raise explain_missing(
+        _error, "opentelemetry.trace", "opentelemetry-api", __name__
     ) from None
 
 if TYPE_CHECKING:

@@ -24,9 +24,15 @@ def _ip(value: str | None) -> str | None:
     return None if value is None else check_ip("ip", value)
 
 
+def _hidden(value: object) -> str:
+    return "None" if value is None else "..."
+
+
 @attrs.frozen(kw_only=True)
 class EndUser:
     """The person at the browser for whom a server makes a call.
+
+    Its repr, and so that of a request, tells what is known of them, and not the values.
 
     The API asks every server-side caller for the end user's user agent, and recommends
     the other two for compliance. They go out as the headers ``User-Agent``,
@@ -41,9 +47,13 @@ class EndUser:
         InvalidArgumentError: A value cannot stand in a header, or `ip` is no address.
     """
 
-    user_agent: str | None = attrs.field(default=None, validator=_header_value)
-    ip: str | None = attrs.field(default=None, converter=_ip)
-    device_id: str | None = attrs.field(default=None, validator=_header_value)
+    user_agent: str | None = attrs.field(
+        default=None, validator=_header_value, repr=_hidden
+    )
+    ip: str | None = attrs.field(default=None, converter=_ip, repr=_hidden)
+    device_id: str | None = attrs.field(
+        default=None, validator=_header_value, repr=_hidden
+    )
 
 
 @attrs.frozen(kw_only=True)
