@@ -22,7 +22,7 @@ from benchmarks.candidates import PAYER_ID, TOKEN
 from benchmarks.load import run
 from benchmarks.server import running
 from plastiq_async import PlastiqSession
-from plastiq_async._transport import TransportName
+from plastiq_async._transport.make import TransportName
 
 TRANSPORTS: tuple[TransportName, ...] = get_args(TransportName)
 AT_ONCE = 1000

@@ -30,13 +30,14 @@ import atheris  # type: ignore[import-untyped]  # installed to fuzz, not to chec
 with atheris.instrument_imports(include=["plastiq_async", "email"]):
     import httpx
 
-    from plastiq_async import ClientSecret, CreateClientSecret, PlastiqError, _bounded
+    from plastiq_async import ClientSecret, CreateClientSecret, PlastiqError
     from plastiq_async._attempt import Attempt
     from plastiq_async._call import Call
     from plastiq_async._protocol import read_result
     from plastiq_async._request import RequestBuilder
     from plastiq_async._resources.client_secrets import _operation
     from plastiq_async._session import _info
+    from plastiq_async._transport import bounded
 
 from tests.checks import check_form, check_secret
 from tests.helpers import PAYER, TOKEN
@@ -51,7 +52,7 @@ ENCODERS: dict[bytes, Callable[[bytes], bytes]] = {
     b"deflate": zlib.compress,
 }
 # Small enough to be reached, large enough for more nesting than Python can bear.
-_bounded.MAX_BODY = 16_384
+bounded.MAX_BODY = 16_384
 LONGEST_INPUT = 20_000
 
 SEEDS = [
@@ -134,9 +135,9 @@ async def receive(answer: Answer) -> ClientSecret:
     """Take an answer the whole way, as a session does."""
     call = Call(operation=OPERATION, max_retries=0, deadline=math.inf)
     call.trace_id, call.token = UUID(SENT), TOKEN
-    bounded = _bounded.BoundedTransport(answer, verify_trace_id=True)
+    transport = bounded.BoundedTransport(answer, verify_trace_id=True)
     try:
-        attempt = Attempt(httpx.AsyncClient(transport=bounded, trust_env=False))
+        attempt = Attempt(httpx.AsyncClient(transport=transport, trust_env=False))
         response = await attempt(BUILD(OPERATION, call))
         return read_result(OPERATION, response.content, _info(call, response))
     except PlastiqError as error:
@@ -155,7 +156,7 @@ def check(data: bytes) -> None:
     else:
         check_secret(secret, answer.content)
         shown = repr(secret)
-        assert len(answer.content) <= _bounded.MAX_BODY
+        assert len(answer.content) <= bounded.MAX_BODY
     assert TOKEN not in shown
 
 

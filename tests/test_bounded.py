@@ -21,7 +21,7 @@ from plastiq_async import (
     ServiceUnavailableError,
     SessionStateError,
 )
-from plastiq_async._bounded import MAX_BODY, BoundedTransport
+from plastiq_async._transport.bounded import MAX_BODY, BoundedTransport
 from tests.helpers import PAYER, TOKEN, eventually, session_for
 from tests.servers import Connection, Request, Server
 from tests.steps import answer, response

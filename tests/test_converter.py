@@ -10,7 +10,7 @@ from cattrs import Converter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plastiq_async._converter import (
+from plastiq_async._codec import (
     AnswerError,
     configure_converter,
     decode_json,

@@ -25,14 +25,10 @@ PUBLIC = [name for name in FILES if "._" not in name]
 LONGEST = 300
 # The rooms that know httpx, and the packages around the client that do, too.
 KNOW_HTTPX = {
-    "_aiohttp",
     "_auth",
-    "_bounded",
     "_request",
     "_session",
-    "_slots",
     "_transport",
-    "_watch",
 }
 KNOW_HTTPX_TOO = {"integrations", "middleware", "testing"}
 # What nobody should pay for who only makes calls.

@@ -246,7 +246,7 @@ def test_other_missing_modules_are_not_explained_away(
     monkeypatch.delitem(sys.modules, "uvicorn", raising=False)
     monkeypatch.delitem(sys.modules, "plastiq_async.testing", raising=False)
     monkeypatch.setitem(sys.modules, "anyio", None)
-    monkeypatch.delitem(sys.modules, "plastiq_async.testing._app", raising=False)
+    monkeypatch.delitem(sys.modules, "plastiq_async.testing._wire", raising=False)
     monkeypatch.delitem(sys.modules, "plastiq_async.testing._fake", raising=False)
     with pytest.raises(ModuleNotFoundError):
         sandbox.main([])

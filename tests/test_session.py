@@ -398,7 +398,7 @@ async def test_fork(fake_plastiq: FakePlastiq, monkeypatch: pytest.MonkeyPatch) 
         await session.client_secrets.create(PAYER)
         with monkeypatch.context() as patch:
             other = SimpleNamespace(getpid=lambda: -1)
-            patch.setattr("plastiq_async._connections.os", other)
+            patch.setattr("plastiq_async._ownership.os", other)
             for use in (session.aclose, lambda: session.client_secrets.create(PAYER)):
                 with pytest.raises(SessionStateError, match="fork"):
                     await use()

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from plastiq_async import APIConnectionError, PlastiqSession, SessionStateError
-from plastiq_async._transport import make_transport
+from plastiq_async._transport.make import make_transport
 from plastiq_async.middleware import Handler
 from tests.helpers import PAYER, eventually, request_to, session_for
 from tests.servers import Server
@@ -34,7 +34,7 @@ async def test_last_used_first() -> None:
 
 async def test_idle_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """What has been idle for too long is closed, and not used again."""
-    monkeypatch.setattr("plastiq_async._slots.KEEP_ALIVE", -1.0)
+    monkeypatch.setattr("plastiq_async._transport.slots.KEEP_ALIVE", -1.0)
     with Server(answer()) as server:
         async with session_for(server) as session:
             await create(session)

@@ -16,7 +16,7 @@ import pytest
 from cryptography import x509
 
 from plastiq_async import APIConnectionError, ConfigurationError, PlastiqSession
-from plastiq_async._transport import make_transport
+from plastiq_async._transport.make import make_transport
 from tests.helpers import PAYER, TOKEN, eventually, request_to, session_for
 from tests.servers import Connection, Request, Server
 from tests.steps import answer
@@ -336,7 +336,7 @@ async def test_keep_alive() -> None:
 
 async def test_idle_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that has been idle for long is closed and not used again."""
-    monkeypatch.setattr("plastiq_async._slots.KEEP_ALIVE", -1)
+    monkeypatch.setattr("plastiq_async._transport.slots.KEEP_ALIVE", -1)
     with Server(answer()) as server:
         async with session_for(server) as session:
             for _ in range(2):
@@ -348,6 +348,6 @@ async def test_idle_connection(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_aiohttp_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it is not installed, the error tells how to install it."""
     monkeypatch.setitem(sys.modules, "httpx_aiohttp", None)
-    monkeypatch.delitem(sys.modules, "plastiq_async._aiohttp", raising=False)
+    monkeypatch.delitem(sys.modules, "plastiq_async._transport.aiohttp", raising=False)
     with pytest.raises(ConfigurationError, match=r"pip install .*\[aiohttp\]"):
         PlastiqSession(TOKEN, transport="aiohttp")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from plastiq_async import errors
-from plastiq_async._converter import AnswerError, decode_json
+from plastiq_async._codec import AnswerError, decode_json
 from plastiq_async._validate import check_trace_id
 from plastiq_async.errors import APIResponseError, APIStatusError, InvalidArgumentError
 

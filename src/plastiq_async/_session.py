@@ -13,18 +13,18 @@ import httpx
 
 from plastiq_async._attempt import Attempt, raise_for_status
 from plastiq_async._auth import BearerAuth
-from plastiq_async._bounded import BoundedTransport
 from plastiq_async._call import Call
+from plastiq_async._codec import api_converter
 from plastiq_async._config import check_max_retries, check_timeout, load_config
-from plastiq_async._connections import Connections
-from plastiq_async._converter import api_converter
 from plastiq_async._logging import logger, set_up_logging
+from plastiq_async._ownership import Connections
 from plastiq_async._protocol import read_result
 from plastiq_async._quota import RetryQuota
 from plastiq_async._request import RequestBuilder
 from plastiq_async._resources.client_secrets import ClientSecrets
 from plastiq_async._retry import Retry
-from plastiq_async._transport import make_transport
+from plastiq_async._transport.bounded import BoundedTransport
+from plastiq_async._transport.make import make_transport
 from plastiq_async._validate import check_header
 from plastiq_async._validate import check_timeout as check_call_timeout
 from plastiq_async.errors import (
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from plastiq_async._auth import TokenProvider
     from plastiq_async._call import Operation, T
     from plastiq_async._config import Environment
-    from plastiq_async._transport import TransportName
+    from plastiq_async._transport.make import TransportName
     from plastiq_async.middleware import Handler, Middleware
 
 __all__ = ["PlastiqSession"]

@@ -9,7 +9,7 @@ import attrs
 
 from plastiq_async._bulk import Bulk
 from plastiq_async._call import Operation, RetryRule
-from plastiq_async._converter import AnswerError, structure
+from plastiq_async._codec import AnswerError, structure
 from plastiq_async._resources.base import Resource
 from plastiq_async._version import user_agent
 from plastiq_async.errors import InvalidArgumentError

@@ -31,7 +31,7 @@ except ModuleNotFoundError:
 from ._fake import FakePlastiq
 from ._faults import ErrorShape
 from ._records import IssuedSecret, RecordedRequest
-from ._vault import (
+from ._state import (
     RedeemError,
     SecretExpiredError,
     SecretUnknownError,

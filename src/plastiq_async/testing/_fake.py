@@ -10,10 +10,10 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from ._app import make_app
 from ._faults import FaultQueue
+from ._state import SecretVault
 from ._transport import FakeTransport
-from ._vault import SecretVault
+from ._wire import make_app
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

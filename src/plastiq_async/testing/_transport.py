@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import anyio
 import httpx
 
-from ._app import ConnectionLostError
 from ._faults import Refuse
+from ._wire import ConnectionLostError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

@@ -18,7 +18,7 @@ import anyio
 import httpx
 
 from plastiq_async._protocol import is_success
-from plastiq_async._watch import Closable, Watch
+from plastiq_async._transport.httpcore_trace import Closable, Watch
 
 # Shorter than the 60 seconds after which many load balancers close what is idle.
 KEEP_ALIVE = 55.0

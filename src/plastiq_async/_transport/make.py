@@ -12,7 +12,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from plastiq_async._slots import KEEP_ALIVE, SlotTransport
+from plastiq_async._transport.slots import KEEP_ALIVE, SlotTransport
 from plastiq_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def _make_aiohttp_pool(
     verify_trace_id: bool,
 ) -> httpx.AsyncBaseTransport:
     try:
-        from plastiq_async._aiohttp import AiohttpPool  # noqa: PLC0415 -- an extra
+        from plastiq_async._transport.aiohttp import AiohttpPool  # noqa: PLC0415 -- an extra
     except ModuleNotFoundError:
         msg = (
             'transport="aiohttp" needs an extra that is not installed: '

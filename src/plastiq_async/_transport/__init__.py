@@ -1,0 +1,1 @@
+"""Transports: what carries a request to the server and its response back."""
