@@ -94,7 +94,7 @@ broker = Broker(
     idle_timeout=CLAIM * 1000,
     xread_block=1000,  # how long a stopping worker may need to notice
     maxlen=100_000,  # what is done stays in a stream until it is trimmed
-    # With one, redis-py swallows cancellations on Python 3.10 and 3.11: it never stops.
+    # With one, redis-py swallows cancellations on Python 3.11: it never stops.
     socket_timeout=None,
 )
 broker.add_middlewares(Labels())

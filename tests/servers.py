@@ -19,9 +19,9 @@ import struct
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Self
 
 import attrs
-from typing_extensions import Self
 
 # No thread waits longer for anything, and no request is larger.
 _LONGEST = 30.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -35,8 +35,8 @@ def test_starts_fresh() -> None:
     assert (call.trace_id, call.attempts) == (None, 0)
     assert not call.in_flight
     assert not call.outcome_unknown
-    assert call.sent_at.tzinfo is timezone.utc
-    assert abs(datetime.now(timezone.utc) - call.sent_at) < timedelta(minutes=1)
+    assert call.sent_at.tzinfo is UTC
+    assert abs(datetime.now(UTC) - call.sent_at) < timedelta(minutes=1)
 
 
 def test_describe() -> None:
@@ -71,5 +71,5 @@ def test_repr_hides_body() -> None:
 
 def test_calls_are_told_apart() -> None:
     """Two calls in the same state are two calls."""
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     assert make_call(sent_at=now) != make_call(sent_at=now)

@@ -36,7 +36,7 @@ V4 = "0b4e3c1a-5f0e-4c1d-9d56-0d4d1e6f7a80"
 ANY_CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-class Text(str, enum.Enum):
+class Text(str, enum.Enum):  # noqa: UP042 -- StrEnum's str() is the value
     """Strings that `str()` shows as something else."""
 
     UUID = V4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from plastiq_async.models import (
 
 PAYER = UUID("8f51c396-6e29-49a6-ba5a-1a31d5420158")
 TRACE_ID = UUID("fe278caa-e01d-4910-b975-5c19c21a6d8e")
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SECRET = "XYZCLIENTSECRET123"
 A_SECOND = timedelta(seconds=1)
 
@@ -176,7 +176,7 @@ def test_is_expired_at(moment: datetime, expired: bool) -> None:
 @pytest.mark.parametrize(("age", "expired"), [(0, False), (61, True)])
 def test_is_expired_now(age: int, expired: bool) -> None:
     """Without a moment, this machine's clock counts."""
-    issued_at = datetime.now(timezone.utc) - timedelta(seconds=age)
+    issued_at = datetime.now(UTC) - timedelta(seconds=age)
     assert make_secret(issued_at=issued_at).is_expired() is expired
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Any
@@ -28,7 +28,7 @@ from plastiq_async._resources.client_secrets import _operation
 from plastiq_async.errors import APIResponseError, APIStatusError
 from plastiq_async.models import ClientSecret, CreateClientSecret, ResponseInfo
 
-NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SENT = UUID("0b4e3c1a-5f0e-4c1d-9d56-0d4d1e6f7a80")
 RETURNED = UUID("fe278caa-e01d-4910-b975-5c19c21a6d8e")
 SECRET = "XYZCLIENTSECRET123"
@@ -220,7 +220,7 @@ def test_any_retry_after(values: list[str]) -> None:
     assert seconds is None or 0 <= seconds < float("inf")
 
 
-@given(st.datetimes(datetime(1900, 1, 1), timezones=st.just(timezone.utc)))  # noqa: DTZ001  # as it asks
+@given(st.datetimes(datetime(1900, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001  # as it asks
 def test_any_date(moment: datetime) -> None:
     """Every date that HTTP can write is understood, to the second."""
     moment = moment.replace(microsecond=0)

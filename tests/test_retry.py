@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from uuid import UUID
 
 import anyio
@@ -174,7 +174,7 @@ async def test_capped_in_tests(
 async def test_retry_after(session: PlastiqSession, fake_plastiq: FakePlastiq) -> None:
     """The wait that the server asks for is kept."""
     fake_plastiq.fail_next(429, retry_after=0.2)
-    started = datetime.now(timezone.utc)
+    started = datetime.now(UTC)
     secret = await session.client_secrets.create(PAYER)
     # The secret's time does not begin before the attempt that was answered.
     assert (secret.issued_at - started).total_seconds() > 0.19

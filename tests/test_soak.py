@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -54,7 +54,7 @@ def entry(ledger: Ledger) -> Entry:
 
 def secret(of: UUID = OWN, trace_id: UUID = OWN, attempts: int = 1) -> ClientSecret:
     """Return the result of a call."""
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     response = ResponseInfo(
         status=200,
         headers={},

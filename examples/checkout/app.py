@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -54,7 +54,7 @@ async def card_form(plastiq: Plastiq, request: Request, response: Response) -> C
         end_user=end_user_from(request),
     )
     response.headers["Cache-Control"] = "no-store"
-    left = secret.expires_at - datetime.now(timezone.utc)
+    left = secret.expires_at - datetime.now(UTC)
     return CardForm(
         client_secret=secret.client_secret,
         trace_id=secret.trace_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from plastiq_async._call import call_of
@@ -68,6 +68,6 @@ def raise_for_status(call: Call, response: httpx.Response) -> httpx.Response:
         response.status_code,
         response.headers.raw,
         response.content,
-        datetime.now(timezone.utc),
+        datetime.now(UTC),
         call.token,
     )

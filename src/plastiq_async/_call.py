@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import time
 from contextvars import ContextVar
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID, uuid4
 
@@ -87,7 +87,7 @@ class Call:
     started: float = attrs.Factory(time.perf_counter)
     trace_id: UUID | None = None
     attempts: int = 0
-    sent_at: datetime = attrs.Factory(lambda: datetime.now(timezone.utc))
+    sent_at: datetime = attrs.Factory(lambda: datetime.now(UTC))
     token: str = attrs.field(default="", repr=False)
     in_flight: bool = False
     outcome_unknown: bool = False

@@ -141,7 +141,7 @@ def _check_url(name: str, url: object) -> str:
         # As event loops do to connect, where not all of them expect it to fail.
         (host or "").encode("idna")
         if "[" in parts.netloc:
-            ip_address(host or "")  # Python 3.10 takes anything in brackets
+            ip_address(host or "")  # before 3.11.4, urlsplit takes anything
     except ValueError:  # the brackets, or the port
         parts, host = SplitResult("", "", "", "", ""), None
     if not host or parts.scheme not in {"http", "https"}:

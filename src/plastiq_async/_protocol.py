@@ -7,7 +7,7 @@ gateways in front of it are known to answer.
 from __future__ import annotations
 
 import re
-from datetime import timezone
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -87,7 +87,7 @@ def parse_retry_after(headers: Headers, now: datetime) -> float | None:
     try:
         moment = parsedate_to_datetime(value)
         if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=timezone.utc)
+            moment = moment.replace(tzinfo=UTC)
         return max(0.0, (moment - now).total_seconds())
     except (ValueError, OverflowError):
         return None

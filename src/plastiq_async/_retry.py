@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -105,7 +105,7 @@ class Retry:
 
         async def attempt() -> httpx.Response:
             call.attempts += 1
-            call.sent_at = datetime.now(timezone.utc)
+            call.sent_at = datetime.now(UTC)
             response = await call_next(request)
             self._quota.earn(retried=call.attempts > 1)
             return response

@@ -39,8 +39,7 @@ from plastiq_async.models.common import ResponseInfo
 if TYPE_CHECKING:
     import ssl
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
     from plastiq_async._auth import TokenProvider
     from plastiq_async._call import Operation, T

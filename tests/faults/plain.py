@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 from uuid import UUID, uuid4
 
 import attrs
 import httpx
-from typing_extensions import Self
 
 from tests.helpers import TOKEN
 from tests.servers import Server

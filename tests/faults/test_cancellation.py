@@ -89,7 +89,7 @@ async def test_churn(anyio_backend: str, connect: Connect) -> None:
             if anyio_backend == "asyncio" and number % 2:
                 try:
                     await asyncio.wait_for(create(session), patience)
-                except asyncio.TimeoutError:
+                except TimeoutError:
                     cancelled += 1
             else:
                 with anyio.move_on_after(patience) as scope:

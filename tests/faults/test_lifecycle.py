@@ -194,10 +194,7 @@ def test_never_closed(
     Which is how Python tells that something should have been closed.
     """
     steps = [answer(delay=0.1), answer(delay=0.1), ignore]
-    # asyncio's own TLS on Python 3.10, which httpx does without, logs that the event
-    # loop is closed when one of its transports is dropped.
-    of_asyncio = wiring[1] == "aiohttp" and sys.version_info < (3, 11)
-    with Server(*steps, tls=None if of_asyncio else server_tls) as server:
+    with Server(*steps, tls=server_tls) as server:
         arguments = ("abandon", *wiring, server.base_url, str(ca_file), moment)
         told = complaints(*arguments)
         assert moment == "exit" or "unclosed" in told.lower()

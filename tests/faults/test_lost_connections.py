@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import sys
 import threading
 from functools import partial
 from pathlib import Path
@@ -18,11 +17,6 @@ from tests.servers import Connection, Request, Server, Step
 from tests.steps import answer, drop, reset, response
 
 pytestmark = [pytest.mark.usefixtures("quick_retries")]
-if sys.version_info < (3, 11):
-    # Before, asyncio warned of each TLS connection that the server closed, since it did
-    # not take note of that itself.
-    warning = r"ignore:unclosed transport <asyncio\.sslproto:ResourceWarning"
-    pytestmark.append(pytest.mark.filterwarnings(warning))
 
 endings = pytest.mark.parametrize("end", [drop, reset], ids=["FIN", "RST"])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
@@ -90,7 +90,7 @@ async def first_wait(connect: Connect, status: int, values: list[str]) -> float:
 
 def date_in(seconds: float) -> str:
     """Return the date in so many seconds, as HTTP writes it."""
-    moment = datetime.now(timezone.utc) + timedelta(seconds=seconds)
+    moment = datetime.now(UTC) + timedelta(seconds=seconds)
     return format_datetime(moment, usegmt=True)
 
 

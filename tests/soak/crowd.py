@@ -171,7 +171,7 @@ class Crowd:
         entry = self.be_impatient(self.short())
         try:
             await asyncio.wait_for(self.call(entry), entry.patience)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             self.ledger.cancel(entry)
 
     async def killed(self) -> None:

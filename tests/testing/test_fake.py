@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -134,7 +134,7 @@ def test_payers_must_be_uuids() -> None:
 
 async def test_created_secret_is_recorded() -> None:
     """A valid request gets a secret, which the fake remembers by its value."""
-    now = datetime(2024, 5, 6, 7, 8, 9, tzinfo=timezone.utc)
+    now = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
     fake = FakePlastiq(clock=now.timestamp)
     async with client_for(fake, **{"Trace-Id": TRACE_ID}) as client:
         answer = await client.post("/client-secrets", json=body_for(fake))
@@ -258,7 +258,7 @@ def test_default_clock_is_the_real_one() -> None:
     fake = FakePlastiq()
     before = time.time()
     fake.advance(1000)
-    offset = fake.now - datetime.fromtimestamp(before, tz=timezone.utc)
+    offset = fake.now - datetime.fromtimestamp(before, tz=UTC)
     assert offset >= timedelta(seconds=1000)
 
 

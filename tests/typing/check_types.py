@@ -10,10 +10,10 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
+from typing import assert_type
 from uuid import UUID
 
 import httpx
-from typing_extensions import assert_type
 
 from plastiq_async import (
     APIResponseError,

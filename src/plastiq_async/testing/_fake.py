@@ -6,7 +6,7 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -101,7 +101,7 @@ class FakePlastiq(FaultQueue):
     @property
     def now(self) -> datetime:
         """The time by the fake's clock, in UTC."""
-        return datetime.fromtimestamp(self._seconds(), tz=timezone.utc)
+        return datetime.fromtimestamp(self._seconds(), tz=UTC)
 
     def advance(self, seconds: float) -> None:
         """Move the fake's clock forward.
