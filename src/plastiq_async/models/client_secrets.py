@@ -1,16 +1,15 @@
 """The models of ``POST /client-secrets``."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
 import attrs
 
+from plastiq_async._codec import NOT_EMPTY, derived
 from plastiq_async._validate import check_trace_id, check_uuid
 from plastiq_async.errors import InvalidArgumentError
-from plastiq_async.models.common import EndUser, ResponseInfo
+from plastiq_async.models.common import EndUser, ResponseInfo, check_end_user
 
 __all__ = ["ClientSecret", "ClientSecretType", "CreateClientSecret"]
 
@@ -29,6 +28,10 @@ def _trace_id(value: UUID | str | None) -> UUID | None:
     return None if value is None else check_trace_id(value)
 
 
+def _end_user(value: EndUser | None) -> EndUser | None:
+    return None if value is None else check_end_user(value)
+
+
 @attrs.frozen(kw_only=True)
 class CreateClientSecret:
     """The request for a client secret.
@@ -45,20 +48,14 @@ class CreateClientSecret:
 
     payer_id: UUID = attrs.field(converter=_payer_id)
     type: ClientSecretType = attrs.field(default="CARD")
-    end_user: EndUser | None = attrs.field(default=None)
+    end_user: EndUser | None = attrs.field(default=None, converter=_end_user)
     trace_id: UUID | None = attrs.field(default=None, converter=_trace_id)
 
     @type.validator
     def _check_type(self, _: object, value: object) -> None:
-        # isinstance: an object of one's own may compare as it likes.
+        # isinstance, since the user's own class may compare as it likes.
         if not isinstance(value, str) or value != "CARD":
             msg = 'type must be "CARD"'
-            raise InvalidArgumentError(msg)
-
-    @end_user.validator
-    def _check_end_user(self, _: object, value: object) -> None:
-        if value is not None and not isinstance(value, EndUser):
-            msg = "end_user must be an EndUser"
             raise InvalidArgumentError(msg)
 
 
@@ -68,31 +65,25 @@ class ClientSecret:
 
     Attributes:
         client_secret: The secret itself, in neither repr nor str.
-        trace_id: The trace ID that the server used; what its support asks for.
-        issued_at: The moment, in UTC, before the answered attempt left; the server
-            made the secret after it.
+        trace_id: The trace ID that the server used, for requests to its support.
+        issued_at: The time in UTC just before the successful attempt was sent; the
+            server created the secret after it.
         expires_at: 60 seconds after `issued_at`, in UTC; the secret lives at least
             until then.
-        response: How the answer came about; in neither repr nor equality.
+        response: The HTTP response behind it; in neither repr nor equality.
     """
 
-    client_secret: str = attrs.field(repr=False)
-    trace_id: UUID
-    issued_at: datetime
-    expires_at: datetime = attrs.field()
+    # First, because the defaults of the others depend on it.
     response: ResponseInfo = attrs.field(repr=False, eq=False)
-
-    @expires_at.default
-    def _expires_at(self) -> datetime:
-        return self.issued_at + _LIFETIME
+    client_secret: str = attrs.field(repr=False, metadata=NOT_EMPTY)
+    trace_id: UUID = derived(lambda self: self.response.trace_id)
+    issued_at: datetime = derived(lambda self: self.response.sent_at)
+    expires_at: datetime = derived(lambda self: self.issued_at + _LIFETIME)
 
     def is_expired(self, now: datetime | None = None) -> bool:
-        """Tell whether the secret's time is over.
+        """Tell whether the secret has expired.
 
         Args:
-            now: An aware moment to compare with; without it, this machine's clock.
-
-        Returns:
-            True from `expires_at` on.
+            now: The time to compare with, aware. Default: this machine's clock.
         """
         return (now or datetime.now(UTC)) >= self.expires_at

@@ -1,73 +1,77 @@
-"""What more than one resource uses."""
+"""Models shared by all resources: `EndUser` and `ResponseInfo`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any, TypedDict
 from uuid import UUID
 
 import attrs
 
 from plastiq_async._validate import check_header_value, check_ip
+from plastiq_async.errors import InvalidArgumentError
 
-__all__ = ["EndUser", "ResponseInfo"]
+__all__ = ["CallOptions", "EndUser", "ResponseInfo", "check_end_user"]
 
 
-def _header_value(
-    _: object, attribute: attrs.Attribute[str | None], value: str | None
-) -> None:
+def _validate(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
     if value is not None:
         check_header_value(attribute.name, value)
 
 
-def _ip(value: str | None) -> str | None:
+def _convert_ip(value: str | None) -> str | None:
     return None if value is None else check_ip("ip", value)
 
 
-def _hidden(value: object) -> str:
+def _hide(value: object) -> str:
     return "None" if value is None else "..."
 
 
 @attrs.frozen(kw_only=True)
 class EndUser:
-    """The person at the browser for whom a server makes a call.
+    """The person whose browser a call is made for.
 
-    Its repr, and so that of a request, tells what is known of them, and not the values.
+    The API requires the user agent from every server-side caller, and recommends the IP
+    address and the device ID for compliance. They are sent in the headers
+    ``User-Agent``, ``End-User-Ip`` and ``End-User-Device-Id``.
 
-    The API asks every server-side caller for the end user's user agent, and recommends
-    the other two for compliance. They go out as the headers ``User-Agent``,
-    ``End-User-Ip`` and ``End-User-Device-Id``.
+    The repr shows which attributes are set, and never their values.
 
     Attributes:
-        user_agent: The browser's user agent, printable ASCII.
-        ip: The browser's IP address, version 4 or 6.
-        device_id: A unique ID of the browser, printable ASCII.
+        user_agent: The browser's user agent, in printable ASCII.
+        ip: The browser's IPv4 or IPv6 address.
+        device_id: A unique ID of the browser, in printable ASCII.
 
     Raises:
-        InvalidArgumentError: A value cannot stand in a header, or `ip` is no address.
+        InvalidArgumentError: A value is no valid header value, or `ip` no IP address.
     """
 
-    user_agent: str | None = attrs.field(
-        default=None, validator=_header_value, repr=_hidden
-    )
-    ip: str | None = attrs.field(default=None, converter=_ip, repr=_hidden)
-    device_id: str | None = attrs.field(
-        default=None, validator=_header_value, repr=_hidden
-    )
+    user_agent: str | None = attrs.field(default=None, validator=_validate, repr=_hide)
+    ip: str | None = attrs.field(default=None, converter=_convert_ip, repr=_hide)
+    device_id: str | None = attrs.field(default=None, validator=_validate, repr=_hide)
+
+
+def check_end_user(value: object) -> EndUser:
+    """Return `value` if it is an `EndUser`, else raise an `InvalidArgumentError`."""
+    if isinstance(value, EndUser):
+        return value
+    msg = "end_user must be an EndUser"
+    raise InvalidArgumentError(msg)
 
 
 @attrs.frozen(kw_only=True)
 class ResponseInfo:
-    """How an answer came about.
+    """The HTTP response behind a result.
 
     Attributes:
-        status: The HTTP status, such as 200.
-        headers: The answer's headers; looked up without regard to case. Not in repr.
-            Those about the connection or the encoding, and cookies, are left out.
+        status: The status code, such as 200.
+        headers: The response headers, case-insensitive. Cookies and headers about the
+            connection or the encoding are left out. Not in the repr.
         trace_id: The trace ID that the server used.
-        attempts: How many times the call was tried, the answered one included.
-        sent_at: The moment, in UTC, before the answered attempt left.
-        elapsed: The time of the whole call, retries and waits included.
+        attempts: The number of attempts, including the successful one.
+        sent_at: The time, in UTC, just before the successful attempt was sent.
+        elapsed: The duration of the whole call, including retries and back-off.
     """
 
     status: int
@@ -76,3 +80,19 @@ class ResponseInfo:
     attempts: int
     sent_at: datetime
     elapsed: timedelta
+
+
+class CallOptions(TypedDict, total=False):
+    """The keyword arguments that every method takes; None is the same as absence.
+
+    Attributes:
+        end_user: The person at the browser; takes precedence over the session's.
+        trace_id: A UUID version 4, sent as ``Trace-Id``; takes precedence over the
+            surrounding `trace_context`.
+        timeout: Seconds for the whole call, retries and waits included; takes
+            precedence over the session's.
+    """
+
+    end_user: EndUser | None
+    trace_id: UUID | str | None
+    timeout: float | None

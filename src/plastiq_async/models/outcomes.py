@@ -1,6 +1,4 @@
-"""What becomes of each request of many."""
-
-from __future__ import annotations
+"""`Succeeded` and `Failed`, the outcomes of the requests of `create_many`."""
 
 from typing import Generic, TypeAlias, TypeVar
 
@@ -14,12 +12,12 @@ _Result = TypeVar("_Result")
 
 @attrs.frozen(kw_only=True)
 class Succeeded(Generic[_Request, _Result]):
-    """A request that has a result.
+    """The outcome of a request whose call returned a result.
 
     Attributes:
         request: The request.
         result: What its call returned.
-        error: None, so that `error` may be asked of any outcome.
+        error: None, so that every outcome has this attribute.
     """
 
     request: _Request
@@ -29,13 +27,13 @@ class Succeeded(Generic[_Request, _Result]):
 
 @attrs.frozen(kw_only=True)
 class Failed(Generic[_Request, _Result]):
-    """A request whose call raised.
+    """The outcome of a request whose call raised an error.
 
     Attributes:
         request: The request.
-        error: What its call raised: a `plastiq_async.PlastiqError`, or what a token
-            provider or a middleware of your own raises.
-        result: None, so that `result` may be asked of any outcome.
+        error: The exception that its call raised: a `plastiq_async.PlastiqError`, or
+            an exception from your token provider or middleware.
+        result: None, so that every outcome has this attribute.
     """
 
     request: _Request
@@ -44,4 +42,4 @@ class Failed(Generic[_Request, _Result]):
 
 
 Outcome: TypeAlias = Succeeded[_Request, _Result] | Failed[_Request, _Result]
-"""One of the two, for a `match` statement, or to ask for its `error`."""
+"""A `Succeeded` or a `Failed`; tell them apart with `match` or by `error`."""

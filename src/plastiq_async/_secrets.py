@@ -1,0 +1,105 @@
+"""Secrets of requests: finding them, masking them in texts, hiding request bodies."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from plastiq_async._codec.encode import SCALAR_WRITERS, encode
+from plastiq_async._codec.fields import SECRET, wire_fields
+
+__all__ = ["SECRET", "Body", "encode_body", "mask", "secrets_in"]
+
+_MASK = "(masked)"
+# Shorter numbers, such as a cvv, are not written in groups.
+_SHORTEST_IN_GROUPS = 5
+# A letter or a digit of any script; `\w` would include the underscore.
+_ALNUM = r"[^\W_]"
+_HEX = "[0-9a-fA-F]"
+_UUID = rf"(?<!{_ALNUM}){_HEX}{{8}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}(?!{_ALNUM})"
+_SEPARATORS = r"[\s-]*"
+
+
+class _HiddenBytes(bytes):
+    """Bytes whose repr hides them from crash reporters that collect local variables."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} bytes>"
+
+    __str__ = __repr__
+
+
+@attrs.frozen
+class Body:
+    """An encoded request body and the secrets in it; its repr shows only the size."""
+
+    content: bytes = attrs.field(converter=_HiddenBytes)
+    secrets: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        return f"<Body of {len(self.content)} bytes>"
+
+
+def encode_body(value: object) -> Body:
+    """Return `value` as a JSON body; raise what `encode` raises."""
+    return Body(encode(value), secrets_in(value))
+
+
+def secrets_in(value: object) -> frozenset[str]:
+    """Return the strings in fields of `value` marked SECRET, at any depth."""
+    found: set[str] = set()
+    _collect(value, found, False)
+    return frozenset(found)
+
+
+def _collect(value: Any, found: set[str], secret: bool) -> None:
+    kind: Any = type(value)
+    if kind in SCALAR_WRITERS and not secret:
+        return  # first, because most values are scalars
+    if isinstance(value, (dict, Mapping)):  # dict first, because Mapping is slow
+        for item in value.values():
+            _collect(item, found, secret)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _collect(item, found, secret)
+    elif secret and isinstance(value, str):
+        found.add(value)
+    else:
+        for name, _, marked in wire_fields(kind) or ():
+            _collect(getattr(value, name), found, secret or marked)
+
+
+def mask(text: str, secrets: Iterable[str]) -> str:
+    """Return `text` with each of `secrets` replaced by ``(masked)``.
+
+    Only whole tokens are replaced: a match neither begins nor ends inside a longer run
+    of letters and digits, nor lies in a UUID. Card and account numbers are also found
+    with blanks or hyphens between their digits.
+    """
+    # The longest first, because one secret may contain another.
+    ordered = sorted({secret.strip() for secret in secrets} - {""}, key=len)[::-1]
+    if not ordered:
+        return text
+    pattern = "|".join(map(_pattern, ordered))
+    around = [_pattern(secret) for secret in ordered if re.search(_UUID, secret)]
+    # Every second part is a UUID, or a secret that contains one.
+    parts = re.split(f"({'|'.join([*around, _UUID])})", text)
+    for index, part in enumerate(parts):
+        if index % 2 == 0:
+            parts[index] = re.sub(pattern, _MASK, part)
+        elif part in ordered or not re.fullmatch(_UUID, part):
+            parts[index] = _MASK
+    return "".join(parts)
+
+
+def _pattern(secret: str) -> str:
+    """Return the regular expression that finds `secret` as a whole token."""
+    compact = re.sub(_SEPARATORS, "", secret)
+    in_groups = compact.isdigit() and len(compact) >= _SHORTEST_IN_GROUPS
+    body = _SEPARATORS.join(compact) if in_groups else re.escape(secret)
+    before = f"(?<!{_ALNUM})" if secret[0].isalnum() else ""
+    after = f"(?!{_ALNUM})" if secret[-1].isalnum() else ""
+    return f"{before}{body}{after}"
