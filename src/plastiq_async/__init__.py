@@ -1,4 +1,4 @@
-"""An async-first client for the Plastiq Connect API: typed, traced, and patient."""
+"""Async-first client for the Plastiq Connect payments API."""
 
 from plastiq_async._session import PlastiqSession
 from plastiq_async.errors import (
@@ -12,6 +12,7 @@ from plastiq_async.errors import (
     ConflictError,
     InternalServerError,
     InvalidArgumentError,
+    NextStep,
     NotFoundError,
     PermissionDeniedError,
     PlastiqError,
@@ -21,11 +22,13 @@ from plastiq_async.errors import (
     UnprocessableEntityError,
 )
 from plastiq_async.models import (
+    CallOptions,
     ClientSecret,
     CreateClientSecret,
     EndUser,
     Failed,
     Outcome,
+    Page,
     ResponseInfo,
     Succeeded,
 )
@@ -38,6 +41,7 @@ __all__ = [
     "APITimeoutError",
     "AuthenticationError",
     "BadRequestError",
+    "CallOptions",
     "ClientSecret",
     "ConfigurationError",
     "ConflictError",
@@ -46,8 +50,10 @@ __all__ = [
     "Failed",
     "InternalServerError",
     "InvalidArgumentError",
+    "NextStep",
     "NotFoundError",
     "Outcome",
+    "Page",
     "PermissionDeniedError",
     "PlastiqError",
     "PlastiqSession",

@@ -1,124 +1,158 @@
-"""What is asked for, and how far the asking has come."""
+"""`Call`, the state of one logical call, and the ways to find it."""
 
 from __future__ import annotations
 
-import enum
+import math
 import time
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import attrs
 
+from plastiq_async._validate import check_timeout, check_trace_id
 from plastiq_async.errors import ConfigurationError
+from plastiq_async.models.common import CallOptions, EndUser, check_end_user
 from plastiq_async.tracing import current_trace_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import httpx
 
-    from plastiq_async.errors import PlastiqError
-    from plastiq_async.models.common import ResponseInfo
+    from plastiq_async._operation import Operation
 
-T = TypeVar("T")
-
-# Under this key the session hands each call's state to the rooms on its way.
+# The request extension that holds the call.
 CALL_EXTENSION = "plastiq_async.call"
 
-
-class RetryRule(enum.Enum):
-    """When an operation may be sent again."""
-
-    ALWAYS = enum.auto()
-    """After whatever may pass: doing it twice is harmless."""
-    WITH_IDEMPOTENCY_KEY = enum.auto()
-    """Likewise, and after a 409: the server itself sorts out the second."""
-    ONLY_IF_UNSENT = enum.auto()
-    """Only where no request can have arrived."""
+# These say nothing about what an earlier attempt did: a gateway refused this one, or
+# the first one is still being processed.
+_INCONCLUSIVE = frozenset({401, 403, 408, 409, 429})
+# After these, the server may have acted.
+_AMBIGUOUS = frozenset({408, 409})
+_NOT_FOUND = 404
 
 
 @attrs.frozen(kw_only=True)
-class Operation(Generic[T]):
-    """One request to the API, as its resource words it; knows nothing of HTTP clients.
+class CallDefaults:
+    """The settings of a session, or of a view of it, that apply to each call."""
 
-    Attributes:
-        method: The HTTP method.
-        path: The path below the base URL.
-        headers: The headers that are this operation's own.
-        body: The JSON text to send.
-        trace_id: The trace ID that the caller asked for.
-        retry: When it may be sent again.
-        result: Makes the result of the decoded body and how it came about; raises
-            AnswerError.
-    """
-
-    method: str
-    path: str
-    headers: tuple[tuple[bytes, bytes], ...] = attrs.field(repr=False)
-    body: bytes = attrs.field(repr=False)
-    trace_id: UUID | None
-    retry: RetryRule
-    result: Callable[[object, ResponseInfo], T] = attrs.field(repr=False)
+    timeout: float
+    max_retries: int
+    end_user: EndUser | None = None
+    verify_trace_id: bool = True
 
 
 @attrs.define(kw_only=True, eq=False)
 class Call:
-    """The state of one logical call, on its way through the session.
+    """The state of one logical call, all of its attempts included.
 
-    Attributes:
-        operation: What is asked for.
-        max_retries: How many attempts may follow the first.
-        started: When it began, by `time.perf_counter`.
-        deadline: When it must be over, on the event loop's clock.
-        trace_id: The trace ID; the server's own once that has answered.
-        attempts: How many attempts have begun.
-        sent_at: The wall clock before the latest attempt left.
-        token: The access token that it carried, for us not to repeat it.
-        in_flight: Whether a request is under way right now.
-        outcome_unknown: Whether a request may have arrived without an answer.
-        provider_error: What the token provider raised: not this call's own failure.
+    What is known of the outcome is kept here alone. `sending` and `answered` are its
+    inputs; `not_sent` corrects `sending` for transports that cannot tell in advance.
     """
 
     operation: Operation[Any]
-    max_retries: int
-    deadline: float
+    defaults: CallDefaults
+    trace_id: UUID  # the same for all attempts
+    trace_text: str = attrs.Factory(lambda call: str(call.trace_id), takes_self=True)
+    timeout: float
+    end_user: EndUser | None = attrs.field(default=None, repr=False)
+    deadline: float = math.inf  # on the event loop's clock
     started: float = attrs.Factory(time.perf_counter)
-    trace_id: UUID | None = None
     attempts: int = 0
+    # How many attempts only asked whether an idempotent request is done.
+    polls: int = 0
+    # When the latest attempt began, and the access token that it carries.
     sent_at: datetime = attrs.Factory(lambda: datetime.now(UTC))
     token: str = attrs.field(default="", repr=False)
-    in_flight: bool = False
-    outcome_unknown: bool = False
-    provider_error: Exception | None = None
+    # What the token provider raised. It is passed on unchanged.
+    provider_error: Exception | None = attrs.field(default=None, repr=False)
+    _in_flight: bool = attrs.field(default=False, init=False)
+    _may_have_acted: bool = attrs.field(default=False, init=False)
+    # What the latest definite response cleared, should it prove to be unreadable.
+    _cleared: bool = attrs.field(default=False, init=False)
 
-    def choose_trace_id(self) -> UUID:
-        """Return the trace ID that the call carries or, if none yet, should carry."""
-        asked = self.trace_id or self.operation.trace_id
-        return asked or current_trace_id() or uuid4()
+    @property
+    def outcome_unknown(self) -> bool:
+        """Whether the server may have acted without the caller knowing."""
+        return self._in_flight or self._may_have_acted
 
-    def describe(self, error: PlastiqError) -> None:
-        """Write on `error` which call it ended, unless it tells of another."""
-        if error is self.provider_error:
+    @property
+    def body_secrets(self) -> frozenset[str]:
+        """The secrets in the request body, to be masked in what comes back."""
+        return self.operation.body.secrets if self.operation.body else frozenset()
+
+    @property
+    def needs_own_response(self) -> bool:
+        """Whether any doubt about whose response it is counts against it."""
+        operation = self.operation
+        return not operation.harmless or operation.idempotency_key is not None
+
+    def begin_attempt(self) -> None:
+        """Count another attempt; an earlier one in flight stays unanswered."""
+        self._may_have_acted |= self._in_flight
+        self._in_flight = self._cleared = False
+        self.attempts += 1
+        self.sent_at = datetime.now(UTC)
+
+    def sending(self) -> None:
+        """Record that the request begins to leave."""
+        self._in_flight = True
+
+    def not_sent(self) -> None:
+        """Record that nothing of the request can have arrived after all."""
+        self._in_flight = False
+
+    def answered(self, status: int, *, readable: bool = True) -> None:
+        """Record a complete response, and whether a 2xx one could be decoded."""
+        self._in_flight = False
+        error = 400 <= status < 500  # noqa: PLR2004 -- the classes of RFC 9110
+        success = 200 <= status < 300  # noqa: PLR2004
+        if self.already_deleted(status):
             return
-        error.trace_id = error.trace_id or self.trace_id
-        error.method = self.operation.method
-        error.path = self.operation.path
-        error.attempts = self.attempts
-        error.outcome_unknown = self.outcome_unknown or self.in_flight
+        if (success and readable) or (error and status not in _INCONCLUSIVE):
+            self._cleared, self._may_have_acted = self._may_have_acted, False
+        elif success or status in _AMBIGUOUS or status >= 500:  # noqa: PLR2004
+            operation = self.operation
+            risky = not operation.harmless or operation.method == "DELETE"
+            self._may_have_acted |= risky or self._cleared
+
+    def already_deleted(self, status: int) -> bool:
+        """Tell whether a 404 shows the success of an earlier attempt to delete."""
+        deleting = self.operation.method == "DELETE"
+        return deleting and status == _NOT_FOUND and self._may_have_acted
 
 
-exchanging: ContextVar[Call] = ContextVar("plastiq_exchanging")
-"""The call whose request is with the transport, for what is given no request there."""
+def start_call(
+    operation: Operation[Any], options: CallOptions, defaults: CallDefaults
+) -> Call:
+    """Return the state of a new call, after checking its options."""
+    check_option_names(operation.name, options)
+    timeout = options.get("timeout")
+    trace_id = options.get("trace_id")
+    end_user = options.get("end_user")
+    return Call(
+        operation=operation,
+        defaults=defaults,
+        timeout=defaults.timeout if timeout is None else check_timeout(timeout),
+        trace_id=current_trace_id() or uuid4()
+        if trace_id is None
+        else check_trace_id(trace_id),
+        end_user=defaults.end_user if end_user is None else check_end_user(end_user),
+    )
+
+
+def check_option_names(name: str, options: CallOptions) -> None:
+    """Raise a TypeError if an option is none of `CallOptions`."""
+    if options and (unknown := options.keys() - CallOptions.__optional_keys__):
+        raise TypeError(f"{name}() got an unexpected keyword argument {min(unknown)!r}")
+
+
+current_call: ContextVar[Call] = ContextVar("plastiq_current_call")
+"""The call being sent, for code that a library calls without our request."""
 
 
 def call_of(request: httpx.Request) -> Call:
-    """Return the state of the call that `request` belongs to.
-
-    Raises:
-        ConfigurationError: It has none: a middleware made it up.
-    """
+    """Return the state of the call that a session built `request` for."""
     call = request.extensions.get(CALL_EXTENSION)
     if isinstance(call, Call):
         return call

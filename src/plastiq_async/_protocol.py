@@ -1,28 +1,30 @@
-"""HTTP's status, headers and bytes to results and errors: pure functions, no I/O.
+"""The protocol: status, headers and body to a result or an error, without any I/O.
 
-The contract is the public API document of Plastiq Connect, version 1.0.0, and what
-gateways in front of it are known to answer.
+The contract is the public API document of Plastiq Connect, version 1.0.0, and the known
+responses of gateways in front of it.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from types import NoneType
+from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 from plastiq_async import errors
-from plastiq_async._codec import AnswerError, decode_json
+from plastiq_async._codec import DecodeError, decode_json, structure_result
+from plastiq_async._secrets import mask
 from plastiq_async._validate import check_trace_id
 from plastiq_async.errors import APIResponseError, APIStatusError, InvalidArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime
 
-    from plastiq_async._call import Operation, T
+    from plastiq_async._operation import Operation, T
     from plastiq_async.models.common import ResponseInfo
 
     Headers = Iterable[tuple[bytes, bytes]]
@@ -37,51 +39,46 @@ _ERRORS: dict[int, type[APIStatusError]] = {
     429: errors.RateLimitError,
     503: errors.ServiceUnavailableError,
 }
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
 
-# What a server says ends up in logs: one line of printable text, of a bounded length.
+# A server's texts end up in logs, so they become one line of bounded length.
 _LONGEST_TEXT = 500
 _MOST_DETAILS = 20
 
 
 def is_success(status: int) -> bool:
-    """Tell whether `status` is 2xx: 200 by the contract, 201 by the status table."""
+    """Tell whether `status` is 2xx. The contract has 200, 201 and 204."""
     return 200 <= status < 300  # noqa: PLR2004 -- RFC 9110's own figures
 
 
 def header_values(headers: Headers, name: bytes) -> list[str]:
     """Return the values of the headers called `name`, which is in lower case.
 
-    Each for itself: joined with commas, two of them would read as one.
+    They are not joined with commas, because two values would then read as one.
     """
     return [value.decode("latin-1") for key, value in headers if key.lower() == name]
 
 
 def parse_trace_id(headers: Headers) -> UUID | None:
-    """Return the trace ID of an answer's ``Trace-Id`` header.
-
-    None where there is none, or not the same valid one in all of them.
-    """
-    values = set(header_values(headers, b"trace-id"))
+    """Return the trace ID of a response, or None if there is not one valid value."""
+    values = {value.lower() for value in header_values(headers, b"trace-id")}
     return _trace_id_or_none(values.pop()) if len(values) == 1 else None
 
 
+def is_replay(headers: Headers) -> bool:
+    """Tell whether the server replayed what it stored under the idempotency key."""
+    values = header_values(headers, b"idempotent-replay")
+    return [value.strip().lower() for value in values] == ["true"]
+
+
 def parse_retry_after(headers: Headers, now: datetime) -> float | None:
-    """Return the seconds that an answer's ``Retry-After`` header asks to wait.
-
-    Args:
-        headers: The headers of the answer. Whole seconds or an HTTP date count.
-        now: The present moment, aware.
-
-    Returns:
-        Seconds, 0 or more; None where there is no header, or anything but exactly one
-        valid value.
-    """
+    """Return the seconds of ``Retry-After``, or None unless it is one valid value."""
     values = header_values(headers, b"retry-after")
     if len(values) != 1:
         return None
     value = values[0].strip()
-    # RFC 9110, section 10.2.3, has whole seconds; some servers send fractions. float()
-    # alone would take "nan" and "1e35", too.
+    # RFC 9110, section 10.2.3, has whole seconds, but some servers send fractions.
+    # float() alone would accept "nan" and "1e35".
     if re.fullmatch(r"[0-9]{1,18}(?:\.[0-9]{1,18})?", value):
         return float(value)
     try:
@@ -94,75 +91,70 @@ def parse_retry_after(headers: Headers, now: datetime) -> float | None:
 
 
 def status_error(
-    status: int, headers: Headers, content: bytes, now: datetime, token: str = ""
+    status: int,
+    headers: Headers,
+    content: bytes,
+    now: datetime,
+    *,
+    token: str = "",
+    secrets: Collection[str] = (),
 ) -> APIStatusError:
-    """Return the error for an answer that is not 2xx.
+    """Return the error for a response that is not 2xx.
 
     Both shapes of the API's error body are understood, with any field missing or
-    wrong; so is HTML or nothing from a gateway.
-
-    Args:
-        status: The HTTP status.
-        headers: The headers; their trace ID comes before the body's.
-        content: The body.
-        now: The present moment, aware.
-        token: The access token that was sent: not repeated, should the server do so.
+    of another type. Any other body, such as a gateway's page, is left out. The error
+    shows neither `token` nor `secrets`, should the server repeat them.
     """
     try:
         body = decode_json(content)
-    except AnswerError:
+    except DecodeError:
         body = None
     fields = body if isinstance(body, dict) else {}
+
+    def text(value: object) -> str | None:
+        """Return a text of the server as one line, without secrets of ours."""
+        if not isinstance(value, str):
+            return None
+        if token:
+            value = value.replace(token, "(access token)")
+        return printable(mask(value, secrets)) or None
+
+    def details(value: object) -> tuple[str, ...]:
+        items = value[:_MOST_DETAILS] if isinstance(value, list) else []
+        texts = [text(i.get("details") if isinstance(i, dict) else i) for i in items]
+        return tuple(found for found in texts if found)
+
     default = errors.InternalServerError if status >= 500 else APIStatusError  # noqa: PLR2004
     error = _ERRORS.get(status, default)(
-        _text(fields.get("message"), token) or _reason(status),
+        text(fields.get("message")) or _REASONS.get(status, "unknown status"),
         status,
-        _text(fields.get("code"), token),
-        _details(fields.get("errors"), token) or _details(fields.get("details"), token),
+        text(fields.get("code")),
+        details(fields.get("errors")) or details(fields.get("details")),
         parse_retry_after(headers, now),
     )
     error.trace_id = parse_trace_id(headers) or _trace_id_or_none(fields.get("traceId"))
+    error.replayed = is_replay(headers)
     return error
 
 
 def read_result(operation: Operation[T], content: bytes, info: ResponseInfo) -> T:
-    """Return the result of a 2xx answer.
-
-    Raises:
-        APIResponseError: The body is not what the contract says.
-    """
+    """Return the result of a successful response, or raise an `APIResponseError`."""
+    if operation.result is NoneType:
+        return cast("T", None)
     try:
-        return operation.result(decode_json(content), info)
-    except AnswerError as error:
+        return structure_result(decode_json(content), operation.result, info)
+    except DecodeError as error:
         problem = str(error)
-    msg = f"unexpected answer with status {info.status}: {problem}"
+    msg = f"unexpected response with status {info.status}: {problem}"
     failure = APIResponseError(msg)
     failure.status_code = info.status
     raise failure
 
 
 def printable(text: str) -> str:
-    """Return what of `text` can stand in a line of a log."""
+    """Return the beginning of `text` as one line that is fit for a log."""
     shown = (c if c.isprintable() else " " for c in text[:_LONGEST_TEXT])
     return "".join(shown).strip()
-
-
-def _text(value: object, token: str) -> str | None:
-    if not isinstance(value, str):
-        return None
-    if token:
-        value = value.replace(token, "(access token)")
-    return printable(value) or None
-
-
-def _details(items: object, token: str) -> tuple[str, ...]:
-    if not isinstance(items, list):
-        return ()
-    texts = (
-        _text(item.get("details") if isinstance(item, dict) else item, token)
-        for item in items[:_MOST_DETAILS]
-    )
-    return tuple(text for text in texts if text)
 
 
 def _trace_id_or_none(value: object) -> UUID | None:
@@ -170,10 +162,3 @@ def _trace_id_or_none(value: object) -> UUID | None:
         return check_trace_id(value)
     except InvalidArgumentError:
         return None
-
-
-def _reason(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "a status without a meaning"

@@ -1,63 +1,126 @@
-"""Operations to httpx requests; what all of a session share is made once."""
+"""The request builder: operations to httpx requests, with every header checked."""
 
-from __future__ import annotations
-
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from functools import cache, lru_cache
+from urllib.parse import quote, urlencode
 
+import attrs
 import httpx
 
-from plastiq_async._call import CALL_EXTENSION
-from plastiq_async.errors import ConfigurationError
+from plastiq_async._call import CALL_EXTENSION, Call
+from plastiq_async._operation import Operation
+from plastiq_async._validate import check_header
+from plastiq_async.errors import ConfigurationError, InvalidArgumentError
 
-if TYPE_CHECKING:
-    from plastiq_async._call import Call, Operation
-
-# An attempt that takes longer to connect is given up, so that another is possible. The
-# rest is the call's own deadline: httpx's other timeouts start anew with each byte.
+# Connecting gives up earlier than the call, so that a retry can follow. Everything else
+# ends at the call's deadline: httpx's other timeouts start again with each byte.
 TIMEOUTS = {"connect": 5.0, "read": None, "write": None, "pool": None}
+
+_PARAMETER = re.compile(r"\{(\w+)\}")
+# All headers of a request that can be sent, as `check_header` has it: the name and the
+# value end in a line feed each.
+_HEADERS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+\n[!-~](?:[ -~]*[!-~])?\n)*")
+_BODYLESS = frozenset({"GET", "DELETE"})
 
 
 class RequestBuilder:
-    """Makes the requests of a session.
-
-    Args:
-        base_url: The server's address.
-
-    Raises:
-        ConfigurationError: httpx cannot read that.
-    """
+    """Builds the requests of a session."""
 
     def __init__(self, base_url: str) -> None:
         url = _parse_url(base_url)
-        self._url = lru_cache(maxsize=64)(lambda path: httpx.URL(f"{url}{path}"))
+        self._base_url = str(url)
+        self._parse_cached = lru_cache(maxsize=64)(self._parse_path)
         self._headers = (
             (b"Host", url.netloc),
             (b"Accept", b"application/json"),
-            # The answers are tiny, and what is not inflated cannot explode.
+            # Responses are small, and what is not compressed cannot be a bomb.
             (b"Accept-Encoding", b"identity"),
-            (b"Content-Type", b"application/json"),
         )
 
-    def build(self, operation: Operation[Any], call: Call) -> httpx.Request:
-        """Return the request for `operation`, with its body read, as part of `call`."""
+    def build(self, call: Call) -> httpx.Request:
+        """Return the request of `call`, with its body read."""
+        operation = call.operation
+        url = self._url(operation)
+        content = b"" if operation.body is None else operation.body.content
         request = httpx.Request(
             operation.method,
-            self._url(operation.path),
-            headers=[
-                *self._headers,
-                (b"Content-Length", b"%d" % len(operation.body)),
-                *operation.headers,
-            ],
-            stream=_Body(operation.body),
+            url,
+            headers=[*self._headers, *_own_headers(call, content)],
+            stream=_Stream(content),
             extensions={"timeout": TIMEOUTS, CALL_EXTENSION: call},
         )
-        # Checked before: httpx would find that out again, header by header.
+        # `check_headers` takes ASCII only; httpx would test each header for it.
         request.headers.encoding = "utf-8"
         request.read()
         return request
+
+    def _url(self, operation: Operation[object]) -> httpx.URL:
+        with suppress(httpx.InvalidURL, UnicodeEncodeError):
+            if not operation.path_params and not operation.query:
+                return self._parse_cached(operation.path)
+            target = fill_path(operation.path, operation.path_params)
+            if operation.query:
+                target += "?" + urlencode(operation.query, quote_via=quote)
+            return httpx.URL(self._base_url + target)
+        msg = (
+            "path_params and query must fit into a URL of 64 KiB and have no lone "
+            "surrogate"
+        )
+        raise InvalidArgumentError(msg)
+
+    def _parse_path(self, path: str) -> httpx.URL:
+        return httpx.URL(self._base_url + fill_path(path, {}))
+
+
+def check_headers(request: httpx.Request) -> None:
+    """Make sure that all headers of `request` can be sent as they are."""
+    headers = request.headers.raw
+    lines = b"".join([b"%b\n%b\n" % header for header in headers])
+    # More line feeds than our own are in a name or a value, which would be split there.
+    valid = lines.count(b"\n") == 2 * len(headers) and _HEADERS.fullmatch(lines)
+    for name, value in () if valid else headers:
+        check_header(name, value)  # raises for the one that is not valid
+
+
+def _own_headers(call: Call, content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the headers that depend on the call."""
+    operation = call.operation
+    if operation.body is not None:
+        yield b"Content-Type", operation.content_type.encode()
+    if operation.body is not None or operation.method not in _BODYLESS:
+        yield b"Content-Length", b"%d" % len(content)
+    if operation.idempotency_key is not None:
+        yield b"Idempotency-Key", str(operation.idempotency_key).encode()
+    end_user = call.end_user
+    # The API requires a user agent of every server-side caller.
+    agent = end_user and end_user.user_agent
+    yield b"User-Agent", agent.encode() if agent else _user_agent()
+    if end_user and end_user.ip:
+        yield b"End-User-Ip", end_user.ip.encode()
+    if end_user and end_user.device_id:
+        yield b"End-User-Device-Id", end_user.device_id.encode()
+
+
+@cache
+def _user_agent() -> bytes:
+    """Return the User-Agent of calls that are made for no known end user."""
+    from importlib.metadata import version  # noqa: PLC0415 -- slow to import
+
+    return f"plastiq-async/{version('plastiq-async')}".encode()
+
+
+def fill_path(template: str, params: Mapping[str, str]) -> str:
+    """Return the path `template` with its `params`, each quoted whole."""
+    if set(_PARAMETER.findall(template)) != params.keys():
+        msg = f"path_params must have exactly the parameters of {template}"
+        raise InvalidArgumentError(msg)
+    for name, value in params.items():
+        if value in {"", ".", ".."}:
+            msg = f'path parameter {name} must not be empty, "." or ".."'
+            raise InvalidArgumentError(msg)
+    return _PARAMETER.sub(lambda match: quote(params[match[1]], safe=""), template)
 
 
 def _parse_url(base_url: str) -> httpx.URL:
@@ -69,27 +132,23 @@ def _parse_url(base_url: str) -> httpx.URL:
     raise ConfigurationError(msg)
 
 
-class _Body(httpx.ByteStream):
-    """A request's body, without an async generator to be left behind by a cancellation.
+class _Stream(httpx.ByteStream):
+    """A request body whose iterator is no async generator.
 
-    trio warns of each one that is.
+    A cancellation would leave the generator suspended, and trio warns of those.
     """
 
-    def __init__(self, content: bytes) -> None:
-        super().__init__(content)
-        self._content = content
-
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return _Once(self._content)
+        return _Chunks(iter(self))
 
 
-class _Once(AsyncIterator[bytes]):
-    """An async iterator over one chunk."""
+@attrs.define
+class _Chunks(AsyncIterator[bytes]):
+    """An async iterator over an iterator."""
 
-    def __init__(self, chunk: bytes) -> None:
-        self._chunks = [chunk]
+    chunks: Iterator[bytes]
 
     async def __anext__(self) -> bytes:
-        if self._chunks:
-            return self._chunks.pop()
+        for chunk in self.chunks:
+            return chunk
         raise StopAsyncIteration

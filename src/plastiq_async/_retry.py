@@ -1,66 +1,65 @@
-"""When a failed attempt is made again: stamina's loop, and the rule for it."""
-
-from __future__ import annotations
+"""The retry rule, the next step after an error, and the retry loop."""
 
 import random
-from datetime import UTC, datetime
+import re
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any
 
 import anyio
+import httpx
 
-from plastiq_async._call import RetryRule, call_of
+from plastiq_async._call import Call
+from plastiq_async._operation import Operation
+from plastiq_async._quota import RetryQuota
 from plastiq_async.errors import (
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
+    ConfigurationError,
+    InvalidArgumentError,
+    NextStep,
     PlastiqError,
 )
 
-if TYPE_CHECKING:
-    import httpx
-
-    from plastiq_async._call import Call
-    from plastiq_async._quota import RetryQuota
-    from plastiq_async.middleware import Handler
-
-# The statuses that the API or a gateway answers with when a second try may succeed.
-_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+# The statuses of transient errors, of the API or of a gateway.
+_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+_REQUEST_TIMEOUT = 408
 _CONFLICT = 409
+_THROTTLED = 429
+_SERVER_ERROR = 500
+# The first wait, before jitter, and the longest. Both double with each attempt.
 _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 8.0
+_LONGEST_POLL_WAIT = 4.0
 _LONGEST_RETRY_AFTER = 60.0
+# Error codes of a payment that was refused for good.
+_DECLINED = re.compile(r"PAYMENT_METHOD_\w+|PROCESSOR_CHARGE_ERROR")
 
 
 def next_wait(
     error: Exception,
     *,
-    rule: RetryRule,
+    operation: Operation[Any],
     attempt: int,
+    polls: int,
     max_retries: int,
     left: float,
     quota: int,
 ) -> float | None:
-    """Decide about another attempt.
+    """Return the seconds to wait before the next attempt, or None to give up.
 
-    Args:
-        error: What the latest attempt ended in.
-        rule: When the operation may be sent again.
-        attempt: How many attempts there were, 1 or more.
-        max_retries: How many may follow the first.
-        left: Seconds until the call's deadline.
-        quota: How many retries the session has left.
-
-    Returns:
-        Seconds to wait before the next attempt, or None to let `error` through: it is
-        not of those that pass, the attempts or the quota are used up, or the wait does
-        not fit.
+    `attempt` counts from 1 and leaves out the polls. `left` is the time until the
+    deadline, `quota` the number of retries that the session has left.
     """
-    if attempt > max_retries or quota < 1 or not _is_retryable(error, rule):
+    if is_in_progress(error, operation):
+        wait = min(_LONGEST_POLL_WAIT, _FIRST_WAIT * 2.0 ** min(polls, 10))
+    elif attempt > max_retries or quota < 1 or not _is_retryable(error, operation):
         return None
-    # Full jitter: anywhere below the exponential bound, so that callers spread out.
-    bound = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** min(attempt - 1, 10))
-    wait = random.uniform(0, bound)  # noqa: S311 -- not for cryptography
+    else:
+        # Full jitter, anywhere below the exponential bound, so that callers spread out.
+        bound = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** min(attempt - 1, 10))
+        wait = random.uniform(0, bound)  # noqa: S311 -- not for cryptography
     asked = error.retry_after if isinstance(error, APIStatusError) else None
     if asked is not None:
         if asked > _LONGEST_RETRY_AFTER:
@@ -69,79 +68,105 @@ def next_wait(
     return wait if wait < left else None
 
 
-def _is_retryable(error: Exception, rule: RetryRule) -> bool:
-    if isinstance(error, APIStatusError):
-        return rule is not RetryRule.ONLY_IF_UNSENT and (
-            error.status_code in _STATUSES
-            or (error.status_code == _CONFLICT and rule is not RetryRule.ALWAYS)
-        )
+def is_in_progress(error: Exception, operation: Operation[Any]) -> bool:
+    """Tell whether the server is still processing the operation's idempotency key."""
     return (
-        isinstance(error, APIConnectionError)
-        and not isinstance(error, APITimeoutError)
-        and not (rule is RetryRule.ONLY_IF_UNSENT and error.outcome_unknown)
+        isinstance(error, APIStatusError)
+        and error.status_code == _CONFLICT
+        and operation.idempotency_key is not None
+        and not error.replayed
     )
 
 
-class Retry:
-    """The innermost middleware: makes the attempts of a call.
+def _is_retryable(error: Exception, operation: Operation[Any]) -> bool:
+    """Tell whether the error is transient and the request is safe to send again."""
+    repeatable = operation.harmless or operation.idempotency_key is not None
+    if isinstance(error, APIStatusError):
+        return repeatable and error.status_code in _TRANSIENT and not error.replayed
+    return (
+        isinstance(error, APIConnectionError)
+        and not isinstance(error, APITimeoutError)
+        and (repeatable or not error.outcome_unknown)
+    )
 
-    Args:
-        quota: How many retries the session's calls have between them.
-    """
+
+def next_step(
+    error: PlastiqError, operation: Operation[Any], *, outcome_unknown: bool
+) -> NextStep:
+    """Return what the caller should do about `error`, the final one of a call."""
+    if isinstance(error, (InvalidArgumentError, ConfigurationError)):
+        return "fix"
+    status_error = error if isinstance(error, APIStatusError) else None
+    if operation.idempotency_key is not None:
+        return _step_with_key(status_error) if status_error else "same_key"
+    if outcome_unknown and not operation.harmless:
+        return "reconcile"
+    if status_error is None or status_error.status_code == _THROTTLED:
+        return "again"
+    status = status_error.status_code
+    transient = status == _REQUEST_TIMEOUT or status >= _SERVER_ERROR
+    return "again" if operation.harmless and transient else "fix"
+
+
+def _step_with_key(error: APIStatusError) -> NextStep:
+    status = error.status_code
+    if status >= _SERVER_ERROR:
+        return "reconcile" if error.replayed else "same_key"
+    if status in {_REQUEST_TIMEOUT, _CONFLICT, _THROTTLED}:
+        return "same_key"
+    if status in {401, 403} or status < 400:  # noqa: PLR2004 -- 3xx
+        return "fix"
+    if error.code and _DECLINED.fullmatch(error.code):
+        return "new_key"
+    return "reconcile" if status in {400, 404, 422} else "fix"
+
+
+class RetryLoop:
+    """Repeats failed attempts, in stamina's loop."""
 
     def __init__(self, quota: RetryQuota) -> None:
-        # Here and not above: it is a fifth of the whole import, and a program that
-        # only names our types and errors needs none of it.
+        # Not at the top: it is a fifth of the import time, and a program that only
+        # imports our types and errors does not need it.
         from stamina import AsyncRetryingCaller  # noqa: PLC0415
 
-        self._caller = AsyncRetryingCaller
-        self._quota = quota
+        # The rule decides how often and how long. The caller form shows the
+        # instrumentation no arguments.
+        self._retrying = AsyncRetryingCaller(attempts=None, timeout=None)
+        self.quota = quota
 
-    async def __call__(
-        self, request: httpx.Request, call_next: Handler, /
+    async def run(
+        self,
+        call: Call,
+        failure: PlastiqError,
+        attempt: Callable[[], Awaitable[httpx.Response]],
     ) -> httpx.Response:
-        """Try, and try again while `next_wait` says so."""
-        call = call_of(request)
-
-        async def attempt() -> httpx.Response:
-            call.attempts += 1
-            call.sent_at = datetime.now(UTC)
-            response = await call_next(request)
-            self._quota.earn(retried=call.attempts > 1)
-            return response
-
-        try:
-            return await attempt()
-        except PlastiqError as error:
-            failures = [error]
+        """Return the response of the first attempt that succeeds."""
+        failures = [failure]
 
         async def attempt_again() -> httpx.Response:
-            # stamina starts with the failure above. To start it any earlier would add
-            # a quarter to the cost of the calls that need no second attempt.
             if failures:
                 raise failures.pop()
             return await attempt()
 
-        try:
-            # The caller form shows the instrumentation no arguments.
-            retrying = self._caller(attempts=call.max_retries + 1, timeout=None)
-            return await retrying(partial(self._decide, call), attempt_again)
-        except PlastiqError as error:
-            call.describe(error)
-            raise
+        return await self._retrying(partial(self._decide, call), attempt_again)
 
     def _decide(self, call: Call, error: Exception) -> float | bool:
+        """Return the wait before the next attempt, or False to give up."""
         if error is call.provider_error:
             return False
         wait = next_wait(
             error,
-            rule=call.operation.retry,
-            attempt=call.attempts,
-            max_retries=call.max_retries,
+            operation=call.operation,
+            attempt=call.attempts - call.polls,
+            polls=call.polls,
+            max_retries=call.defaults.max_retries,
             left=call.deadline - anyio.current_time(),
-            quota=self._quota.left,
+            quota=self.quota.left,
         )
         if wait is None:
             return False
-        self._quota.spend()
+        if is_in_progress(error, call.operation):
+            call.polls += 1
+        else:
+            self.quota.spend()
         return wait

@@ -1,87 +1,80 @@
-"""The session: one way in and one way out for every call."""
-
-from __future__ import annotations
+"""`PlastiqSession`: the settings, the connections and the resources."""
 
 import copy
-import time
+import ssl
 from collections.abc import Iterable
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import Self
 
-import anyio
+import attrs
 import httpx
 
-from plastiq_async._attempt import Attempt, raise_for_status
-from plastiq_async._auth import BearerAuth
-from plastiq_async._call import Call
+from plastiq_async._auth import TokenProvider, TokenSource
+from plastiq_async._call import CallDefaults
 from plastiq_async._codec import api_converter
-from plastiq_async._config import check_max_retries, check_timeout, load_config
+from plastiq_async._config import (
+    Environment,
+    check_count,
+    check_max_retries,
+    check_timeout,
+    resolve_access_token,
+    resolve_base_url,
+)
 from plastiq_async._logging import logger, set_up_logging
-from plastiq_async._ownership import Connections
-from plastiq_async._protocol import read_result
+from plastiq_async._ownership import Ownership
+from plastiq_async._pipeline import Pipeline
 from plastiq_async._quota import RetryQuota
 from plastiq_async._request import RequestBuilder
 from plastiq_async._resources.client_secrets import ClientSecrets
-from plastiq_async._retry import Retry
+from plastiq_async._retry import RetryLoop
 from plastiq_async._transport.bounded import BoundedTransport
-from plastiq_async._transport.make import make_transport
-from plastiq_async._validate import check_header
-from plastiq_async._validate import check_timeout as check_call_timeout
-from plastiq_async.errors import (
-    APITimeoutError,
-    ConfigurationError,
-    PlastiqError,
-    SessionStateError,
-)
-from plastiq_async.middleware import TraceId
-from plastiq_async.models.common import ResponseInfo
-
-if TYPE_CHECKING:
-    import ssl
-    from types import TracebackType
-    from typing import Self
-
-    from plastiq_async._auth import TokenProvider
-    from plastiq_async._call import Operation, T
-    from plastiq_async._config import Environment
-    from plastiq_async._transport.make import TransportName
-    from plastiq_async.middleware import Handler, Middleware
+from plastiq_async._transport.make import TransportName, make_transport
+from plastiq_async.errors import ConfigurationError
+from plastiq_async.middleware import Middleware, TraceId
+from plastiq_async.models.common import EndUser, check_end_user
 
 __all__ = ["PlastiqSession"]
 
 
 class PlastiqSession:
-    """A session with the Plastiq Connect API: connections, auth and settings.
+    """A session with the Plastiq Connect API: settings, connections and resources.
 
-    Make one per event loop and keep it; use it as an async context manager, or call
-    `aclose` at the end. It may be made outside of an event loop. It works on asyncio
+    Make one per event loop and keep it. Use it as an async context manager, or call
+    `aclose` at the end. It may be made outside of an event loop, and works on asyncio
     and on trio.
 
     Args:
-        access_token: The API key, or an async callable that returns it: asked at the
-            first call, and once more after a 401. Without it, ``PLASTIQ_ACCESS_TOKEN``.
-        environment: ``"sandbox"`` or ``"production"``.
-        base_url: The server's address, before `environment`. Without both,
-            ``PLASTIQ_BASE_URL``, then ``PLASTIQ_ENVIRONMENT``, then the sandbox.
-            ``http://`` is for loopback hosts only.
-        timeout: The deadline of a whole call in seconds, waits and retries included.
-        max_retries: How many attempts may follow the first, 0 or more.
-        max_connections: How many calls may be under way at once, 1 or more; the others
-            wait, within their deadline.
-        transport: ``"httpx"``; or ``"aiohttp"``, which is faster and for asyncio only
-            (extra ``plastiq-async[aiohttp]``); or any `httpx.AsyncBaseTransport`,
-            closed with the session.
-        middleware: Your own, outermost first; see `plastiq_async.middleware`.
+        access_token: The access token, or an async callable that returns it. The
+            callable is called at the first request, and again after a 401. Default:
+            ``PLASTIQ_ACCESS_TOKEN``.
+        environment: ``"sandbox"`` or ``"production"``. Default:
+            ``PLASTIQ_ENVIRONMENT``, else the sandbox.
+        base_url: API base URL; takes precedence over `environment`. Default:
+            ``PLASTIQ_BASE_URL``, unless `environment` is given. ``http://`` is for
+            loopback hosts only.
+        timeout: Deadline of a whole call in seconds, retries and waits included.
+        max_retries: Retries after the first attempt, 0 or more.
+        max_connections: Calls in flight at once, 1 or more. Further calls wait, within
+            their deadline.
+        transport: ``"httpx"``; ``"aiohttp"``, which is faster and needs asyncio and
+            the extra ``plastiq-async[aiohttp]``; or any `httpx.AsyncBaseTransport`,
+            which is closed with the session.
+        middleware: Middleware, outermost first; see `plastiq_async.middleware`.
         verify: True to check the server's certificate; or the path of a file or folder
             of CA certificates; or an `ssl.SSLContext`; or False, for tests only.
-        proxy: The URL of a proxy; without it, the one of the environment.
-        trust_env: Whether proxies and CA files come from environment variables.
-        verify_trace_id: Whether to refuse an answer that carries another call's trace
-            ID. False is for people whose gateway rewrites the header.
+        proxy: Proxy URL; takes precedence over the environment's.
+        trust_env: Whether to read proxies and CA files from environment variables.
+        verify_trace_id: Whether to refuse a response that carries another call's trace
+            ID. Set it to False only if a gateway rewrites the header.
+
+    Attributes:
+        client_secrets: Client secrets, with which a browser tokenizes a card.
 
     Raises:
         ConfigurationError: A setting is missing or not usable; the error names it.
     """
+
+    client_secrets: ClientSecrets
 
     def __init__(
         self,
@@ -100,78 +93,90 @@ class PlastiqSession:
         verify_trace_id: bool = True,
     ) -> None:
         set_up_logging()
-        # Imported here and now rather than in somebody's event loop.
+        # Imports cattrs here rather than in the user's event loop.
         api_converter()
-        config = load_config(
-            access_token=access_token,
-            environment=environment,
-            base_url=base_url,
-            timeout=timeout,
-            max_retries=max_retries,
-            max_connections=max_connections,
+        tokens = TokenSource(resolve_access_token(access_token))
+        self._base_url = resolve_base_url(base_url, environment)
+        defaults = CallDefaults(
+            timeout=check_timeout(timeout),
+            max_retries=check_max_retries(max_retries),
+            verify_trace_id=verify_trace_id,
         )
+        check_count("max_connections", max_connections, least=1)
         bounded = BoundedTransport(
             make_transport(
                 transport,
-                base_url=config.base_url,
+                base_url=self._base_url,
                 verify=verify,
                 proxy=proxy,
                 trust_env=trust_env,
                 max_connections=max_connections,
-                verify_trace_id=verify_trace_id,
-            ),
-            verify_trace_id=verify_trace_id,
+            )
         )
-        client = _Client(
-            transport=bounded,
-            auth=BearerAuth(config.access_token),
-            # The transport has seen to the environment's settings.
-            trust_env=False,
+        self._pipeline = Pipeline(
+            ownership=Ownership(bounded, max_connections),
+            # The transport has read the environment already.
+            client=_Client(transport=bounded, trust_env=False),
+            builder=RequestBuilder(self._base_url),
+            tokens=tokens,
+            middleware=(TraceId(), *_check_middleware(middleware)),
+            retries=RetryLoop(RetryQuota(max_connections)),
+            defaults=defaults,
         )
-        self._base_url = config.base_url
-        self._timeout = config.timeout
-        self._max_retries = config.max_retries
-        self._connections = Connections(bounded, config.max_connections)
-        retry = Retry(RetryQuota(config.max_connections))
-        self._chain = _chain(Attempt(client), retry, middleware)
-        self._build_request = RequestBuilder(config.base_url).build
+        self._add_resources()
         logger.info("session for %s", self._base_url)
 
-    @property
-    def client_secrets(self) -> ClientSecrets:
-        """Client secrets: what a browser needs to tokenize a card."""
-        return ClientSecrets(self._perform, self._connections.max_connections)
+    def _add_resources(self) -> None:
+        self.client_secrets = ClientSecrets(self._pipeline)
 
     def with_options(
-        self, *, timeout: float | None = None, max_retries: int | None = None
-    ) -> PlastiqSession:
-        """Return a view on the same connections with other options.
+        self,
+        *,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        end_user: EndUser | None = None,
+    ) -> Self:
+        """Return a view: the same connections with other options.
 
-        To close either is to close both.
+        The view is cheap, and the session itself is unchanged. Closing a view closes
+        the session.
 
         Args:
-            timeout: The deadline of a whole call in seconds; None leaves it.
-            max_retries: How many attempts may follow the first; None leaves it.
+            timeout: Deadline of a call in seconds. Default: the session's.
+            max_retries: Retries after the first attempt. Default: the session's.
+            end_user: The person at the browser, for calls that name none. Default: the
+                session's.
 
         Raises:
-            ConfigurationError: An option is not usable.
+            ConfigurationError: `timeout` or `max_retries` is not usable.
+            InvalidArgumentError: `end_user` is not an `EndUser`.
         """
+        current = self._pipeline.defaults
+        defaults = attrs.evolve(
+            current,
+            timeout=current.timeout if timeout is None else check_timeout(timeout),
+            max_retries=(
+                current.max_retries
+                if max_retries is None
+                else check_max_retries(max_retries)
+            ),
+            end_user=current.end_user if end_user is None else check_end_user(end_user),
+        )
         view = copy.copy(self)
-        if timeout is not None:
-            view._timeout = check_timeout(timeout)  # noqa: SLF001 -- our own
-        if max_retries is not None:
-            view._max_retries = check_max_retries(max_retries)  # noqa: SLF001
+        pipeline = attrs.evolve(self._pipeline, defaults=defaults)
+        view._pipeline = pipeline  # noqa: SLF001 -- our own
+        view._add_resources()  # noqa: SLF001
         return view
 
     async def aclose(self) -> None:
-        """Close the connections; calls under way end in a `SessionStateError`.
+        """Close the connections. Calls in flight end with a `SessionStateError`.
 
-        Doing it twice is harmless.
+        Repeating it is harmless.
 
         Raises:
             SessionStateError: The session belongs to another event loop or process.
         """
-        await self._connections.aclose()
+        await self._pipeline.ownership.aclose()
 
     async def __aenter__(self) -> Self:
         """Return the session itself."""
@@ -187,90 +192,25 @@ class PlastiqSession:
         await self.aclose()
 
     def __repr__(self) -> str:
-        """Tell the server and whether the session is closed; never the token."""
-        state = "closed" if self._connections.closed else "open"
+        """Show the base URL and whether the session is closed, but not the token."""
+        state = "closed" if self._pipeline.ownership.closed else "open"
         return f"<PlastiqSession {self._base_url} ({state})>"
 
-    async def _perform(self, operation: Operation[T], within: float | None) -> T:
-        """Perform `operation`: the way in and out of every call."""
-        connections = self._connections
-        connections.check_usable()
-        seconds = self._timeout if within is None else check_call_timeout(within)
-        call = Call(
-            operation=operation,
-            max_retries=self._max_retries,
-            deadline=anyio.current_time() + seconds,
-        )
-        with anyio.CancelScope(deadline=call.deadline) as scope:
-            connections.calls.add(scope)
-            try:
-                async with connections.permits:
-                    return await self._exchange(operation, call)
-            finally:
-                connections.calls.discard(scope)
-        error: PlastiqError = (
-            SessionStateError("the session was closed during the call")
-            if connections.closed
-            else APITimeoutError(f"no result within the deadline of {seconds:g} s")
-        )
-        call.trace_id = call.choose_trace_id()
-        call.describe(error)
-        raise error
 
-    async def _exchange(self, operation: Operation[T], call: Call) -> T:
-        """Send `operation` through the chain and return its result."""
-        request = self._build_request(operation, call)
-        try:
-            # Once more, for answers that come from a middleware.
-            response = raise_for_status(call, await self._chain(request))
-            return read_result(operation, response.content, _info(call, response))
-        except PlastiqError as error:
-            call.describe(error)
-            raise
+def _check_middleware(middleware: object) -> tuple[Middleware, ...]:
+    layers = tuple(middleware) if isinstance(middleware, Iterable) else (None,)
+    if not all(callable(layer) for layer in layers):
+        msg = "middleware must be an iterable of async callables"
+        raise ConfigurationError(msg)
+    return layers
 
 
 class _NoCookies(httpx.Cookies):
-    """Keeps nothing of one payer's answer that could reach another's request."""
+    """Keeps no cookies, which could carry one payer's data to another's request."""
 
     def extract_cookies(self, response: httpx.Response) -> None:
-        """Leave all cookies alone; to look for some is a sixth of a call's cost."""
+        """Ignore all cookies. Looking for them costs a sixth of a call."""
 
 
 class _Client(httpx.AsyncClient):
     cookies = _NoCookies()  # type: ignore[override]  # a property there
-
-
-def _chain(innermost: Handler, retry: Retry, middleware: object) -> Handler:
-    """Return the onion around `innermost`, with the user's `middleware` checked."""
-    own = tuple(middleware) if isinstance(middleware, Iterable) else (None,)
-    if not all(callable(layer) for layer in own):
-        msg = "middleware must be an iterable of async callables"
-        raise ConfigurationError(msg)
-    handler = innermost
-    checks = (_check_headers,) if own else ()
-    for layer in (retry, *checks, *reversed(own), TraceId()):
-        handler = _around(layer, handler)
-    return handler
-
-
-async def _check_headers(request: httpx.Request, call_next: Handler) -> httpx.Response:
-    """Stand between a user's middleware and the wire."""
-    for name, value in request.headers.raw:
-        check_header(name, value)
-    return await call_next(request)
-
-
-def _around(layer: Middleware, call_next: Handler) -> Handler:
-    return lambda request: layer(request, call_next)
-
-
-def _info(call: Call, response: httpx.Response) -> ResponseInfo:
-    """Return how `response` came about."""
-    return ResponseInfo(
-        status=response.status_code,
-        headers=response.headers,
-        trace_id=call.choose_trace_id(),
-        attempts=call.attempts,
-        sent_at=call.sent_at,
-        elapsed=timedelta(seconds=time.perf_counter() - call.started),
-    )

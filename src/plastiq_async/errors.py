@@ -1,15 +1,15 @@
-"""Everything that this library raises.
+"""The errors that this library raises.
 
 ::
 
     PlastiqError
-    ├── ConfigurationError            the session cannot be made as asked
+    ├── ConfigurationError            a setting is missing or not usable
     ├── InvalidArgumentError          (also a ValueError) refused before sending
     ├── SessionStateError             (also a RuntimeError) closed, other loop, fork
     ├── APIConnectionError            DNS, TCP, TLS, a dropped connection
     │   └── APITimeoutError           (also a TimeoutError) the call's deadline passed
-    ├── APIResponseError              an answer that the contract does not know
-    └── APIStatusError                an answer with a status that is not 2xx
+    ├── APIResponseError              a response that violates the contract
+    └── APIStatusError                a response with a status that is not 2xx
         ├── BadRequestError           400
         ├── AuthenticationError       401
         ├── PermissionDeniedError     403
@@ -26,10 +26,8 @@ of a request header.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from uuid import UUID
+from typing import Literal, TypeAlias
+from uuid import UUID
 
 __all__ = [
     "APIConnectionError",
@@ -42,6 +40,7 @@ __all__ = [
     "ConflictError",
     "InternalServerError",
     "InvalidArgumentError",
+    "NextStep",
     "NotFoundError",
     "PermissionDeniedError",
     "PlastiqError",
@@ -52,23 +51,36 @@ __all__ = [
 ]
 
 
-class PlastiqError(Exception):
-    """Base of everything that this library raises.
+NextStep: TypeAlias = Literal["same_key", "new_key", "reconcile", "again", "fix"]
+"""What to do about an error; see `PlastiqError.next_step`."""
 
-    The attributes describe the call that failed. They keep their defaults where no
-    call was made, such as on a `ConfigurationError`.
+
+class PlastiqError(Exception):
+    """Base class of all errors.
+
+    The attributes describe the call that failed. They keep their defaults if no call
+    was made, such as on a `ConfigurationError` of a new session.
 
     Args:
         message: What went wrong, without any secret.
 
     Attributes:
-        trace_id: The trace ID to name to support: the server's where it answered with
-            one, else the one that was sent; None where nothing was ever to be sent.
+        trace_id: The trace ID for the vendor's support: the one in the response, else
+            the one that was sent. None if no call was made.
         method: The HTTP method of the call, such as ``"POST"``.
-        path: The path below the base URL, such as ``"/client-secrets"``.
-        attempts: How many times the call was tried.
-        outcome_unknown: Whether an attempt may have reached the server without an
-            answer coming back, so that the server may have acted on it.
+        path: The path template below the base URL, such as ``"/payments/{id}"``.
+        attempts: How many attempts were made.
+        outcome_unknown: Whether the server may have acted on the call, since an attempt
+            was sent and its result is not known.
+        idempotency_key: The key that the call carried, if the operation has one.
+        next_step: What to do. None if no call was made.
+
+            - ``"same_key"``: call again with the same idempotency key.
+            - ``"new_key"``: the payment was declined; another attempt to pay needs
+              another payment method or decision, and a new key.
+            - ``"reconcile"``: read from the API what happened before calling again.
+            - ``"again"``: call again; nothing can happen twice.
+            - ``"fix"``: change the arguments, the access token or the settings.
     """
 
     trace_id: UUID | None = None
@@ -76,12 +88,14 @@ class PlastiqError(Exception):
     path: str | None = None
     attempts: int = 0
     outcome_unknown: bool = False
+    idempotency_key: UUID | None = None
+    next_step: NextStep | None = None
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
 
     def __str__(self) -> str:
-        """Tell what went wrong, in which call, and under which trace ID."""
+        """Return the message, the call and its trace ID."""
         message = super().__str__()
         if self.method is None:
             return message
@@ -92,11 +106,11 @@ class PlastiqError(Exception):
 
 
 class ConfigurationError(PlastiqError):
-    """The session cannot be made or used as it was configured.
+    """A setting is missing or not usable.
 
-    Raised for a missing or malformed token, ``http://`` to a host that is not
-    loopback, a bad proxy, CA file or environment variable, or an extra that is not
-    installed. The message names the setting and never repeats its value.
+    Such as a missing or malformed token, ``http://`` to a host that is not loopback, a
+    bad proxy, CA file or environment variable, or an extra that is not installed. The
+    message names the setting and never repeats its value.
     """
 
 
@@ -109,43 +123,47 @@ class SessionStateError(PlastiqError, RuntimeError):
 
 
 class APIConnectionError(PlastiqError):
-    """No answer: DNS, TCP or TLS failed, or the connection was dropped."""
+    """There was no response: DNS, TCP or TLS failed, or the connection was dropped."""
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
-    """The call's whole deadline has passed, retries and waits included."""
+    """The deadline of the call passed, retries and waits included."""
 
 
 class APIResponseError(PlastiqError):
-    """The answer is not what the contract says.
+    """The response violates the contract.
 
-    No JSON, the wrong shape, an encoding that was not asked for, or larger than
-    1 MiB. The message names the path into the data, never the data.
+    It is not JSON, has the wrong shape, an encoding that was not requested, or more
+    than 1 MiB. The message names the path into the data, never the data.
 
     Attributes:
-        status_code: The HTTP status of that answer.
+        status_code: The status code of the response.
     """
 
     status_code: int | None = None
 
 
 class APIStatusError(PlastiqError):
-    """The server, or a gateway before it, answered with a status that is not 2xx.
+    """The server, or a gateway in front of it, returned a status that is not 2xx.
 
     Args:
-        message: What the server says, or the status alone where it says nothing.
-        status_code: The HTTP status.
+        message: The server's message, or what the status means if there is none.
+        status_code: The status code.
         code: The API's error code, such as ``"VALIDATION_ERROR"``.
         details: What exactly was wrong, a sentence each.
-        retry_after: Seconds that the server asks to wait before the next try.
+        retry_after: Seconds to wait before the next attempt, as the server asks.
 
     Attributes:
         message: As the argument.
         status_code: As the argument.
-        code: As the argument; None where the body is no error body of the API.
-        details: As the argument; empty where there are none.
-        retry_after: As the argument; None where the server does not ask for it.
+        code: As the argument. None if the body is no error body of the API.
+        details: As the argument. Empty if the server sent none.
+        retry_after: As the argument. None if the server did not ask.
+        replayed: Whether the server replayed the response that it stored under the
+            idempotency key (``Idempotent-Replay: true``).
     """
+
+    replayed: bool = False
 
     def __init__(
         self,
@@ -198,7 +216,7 @@ class ConflictError(APIStatusError):
 
 
 class UnprocessableEntityError(APIStatusError):
-    """422: understood, but not to be processed."""
+    """422: the request was understood, but cannot be processed."""
 
 
 class RateLimitError(APIStatusError):
@@ -206,8 +224,8 @@ class RateLimitError(APIStatusError):
 
 
 class InternalServerError(APIStatusError):
-    """5xx: the server or a gateway before it failed."""
+    """5xx: the server, or a gateway in front of it, failed."""
 
 
 class ServiceUnavailableError(InternalServerError):
-    """503: maintenance, or overload."""
+    """503: maintenance or overload."""

@@ -1,6 +1,6 @@
-"""The onion around every call: the protocol, the built-in trace ID, and your own.
+"""Middleware: the protocol, the built-in trace ID, and what is known of a call.
 
-A middleware sees one logical call, retries included, from outside::
+Middleware wraps one logical call, retries included::
 
     async def tenant(request: httpx.Request, call_next: Handler) -> httpx.Response:
         request.headers["X-Tenant"] = "blue"
@@ -8,26 +8,25 @@ A middleware sees one logical call, retries included, from outside::
 
     PlastiqSession(middleware=[tenant])
 
-The first in the list is the outermost of yours; `TraceId` is outside of all, the
-retries are inside. What comes back is an answer with a 2xx status, read whole, or what
-is raised is a `PlastiqError`; no exception of httpx passes.
+`TraceId` is always the outermost. The first in the list is the outermost of yours, and
+the retries are inside. `call_next` returns a complete response with a 2xx status, or
+raises a `PlastiqError`; it never raises an exception of httpx. It may also return the
+404 which shows that an earlier attempt to delete succeeded.
 """
-
-from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 from uuid import UUID
 
+import attrs
 import httpx
 
 from plastiq_async._call import call_of
-from plastiq_async._protocol import header_values, parse_trace_id
 
-__all__ = ["Handler", "Middleware", "TraceId", "trace_id_of"]
+__all__ = ["CallInfo", "Handler", "Middleware", "TraceId", "call_info", "trace_id_of"]
 
 Handler = Callable[[httpx.Request], Awaitable[httpx.Response]]
-"""The rest of the onion: takes the request, returns the answer."""
+"""The next layer: takes the request, returns the response."""
 
 
 class Middleware(Protocol):
@@ -39,13 +38,12 @@ class Middleware(Protocol):
         """Handle one logical call.
 
         Args:
-            request: The request; its headers may be changed. It already carries its
+            request: The request. Its headers may be changed. It carries its
                 ``Trace-Id``, and its body is read.
-            call_next: The rest of the onion. Not to be called twice: the retries are
-                inside.
+            call_next: The next layer. Call it once, since the retries are inside.
 
         Returns:
-            The answer, normally what `call_next` returned.
+            The response, usually the one that `call_next` returned.
 
         Raises:
             PlastiqError: As `call_next` raised it.
@@ -53,27 +51,72 @@ class Middleware(Protocol):
         ...
 
 
+@attrs.frozen(kw_only=True)
+class CallInfo:
+    """What is known of the call that a request belongs to.
+
+    Attributes:
+        operation: The resource and its method, such as ``"client_secrets.create"``.
+        method: The HTTP method, such as ``"POST"``.
+        path: The path template below the base URL, such as ``"/payments/{id}"``. It
+            holds no IDs, so it suits metrics.
+        trace_id: The trace ID that all attempts carry.
+        idempotency_key: The idempotency key, if the operation has one.
+        attempts: How many attempts were begun so far.
+        deadline: When the call must end, on the event loop's clock
+            (`anyio.current_time`).
+    """
+
+    operation: str
+    method: str
+    path: str
+    trace_id: UUID
+    idempotency_key: UUID | None
+    attempts: int
+    deadline: float
+
+
+def call_info(request: httpx.Request) -> CallInfo:
+    """Return what is known at this moment of the call that `request` belongs to.
+
+    Args:
+        request: The request that a middleware was given.
+
+    Raises:
+        ConfigurationError: `request` is not one that a session built.
+    """
+    call = call_of(request)
+    operation = call.operation
+    return CallInfo(
+        operation=operation.name,
+        method=operation.method,
+        path=operation.path,
+        trace_id=call.trace_id,
+        idempotency_key=operation.idempotency_key,
+        attempts=call.attempts,
+        deadline=call.deadline,
+    )
+
+
 def trace_id_of(request: httpx.Request) -> UUID:
-    """Return the trace ID that `request` carries; for a middleware of your own."""
+    """Return the trace ID that `request` carries.
+
+    Args:
+        request: The request that a middleware was given.
+    """
     return UUID(request.headers["Trace-Id"])
 
 
 class TraceId:
-    """The outermost middleware: one trace ID per call, sent and read back.
+    """The outermost middleware: sends the call's trace ID as ``Trace-Id``.
 
-    It is the call's own argument, else that of the surrounding `trace_context`, else a
-    new one. All attempts of the call carry it.
+    The trace ID is the argument of the call, else the one of the surrounding
+    `plastiq_async.trace_context`, else a new one. All attempts carry it.
     """
 
     async def __call__(
         self, request: httpx.Request, call_next: Handler, /
     ) -> httpx.Response:
-        """Send the call's trace ID, and take over the one that the server used."""
-        call = call_of(request)
-        call.trace_id = call.choose_trace_id()
-        sent = request.headers["Trace-Id"] = str(call.trace_id)
-        response = await call_next(request)
-        headers = response.headers.raw
-        if header_values(headers, b"trace-id") != [sent]:
-            call.trace_id = parse_trace_id(headers) or call.trace_id
-        return response
+        """Set the header, and handle the call."""
+        request.headers["Trace-Id"] = call_of(request).trace_text
+        return await call_next(request)

@@ -1,17 +1,11 @@
-"""Trace IDs: which one the calls of this task carry."""
+"""Trace IDs: a context manager that sets the trace ID of calls."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from plastiq_async._validate import check_trace_id
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from uuid import UUID
 
 __all__ = ["current_trace_id", "trace_context"]
 
@@ -25,19 +19,19 @@ def current_trace_id() -> UUID | None:
 
 @contextmanager
 def trace_context(trace_id: UUID | str | None = None) -> Iterator[UUID]:
-    """Give every call in the block the same trace ID.
+    """Use one trace ID for all calls in the block.
 
-    Tasks that are started in the block inherit it. A `trace_id` argument of the call
-    itself comes first. The API takes it in the request header ``Trace-Id``.
+    Tasks started in the block inherit it. The `trace_id` argument of a call takes
+    precedence. The trace ID is sent in the request header ``Trace-Id``.
 
     Args:
-        trace_id: A UUID of version 4; without it, a new one is made.
+        trace_id: A UUID of version 4; a new one by default.
 
     Yields:
-        The trace ID in force.
+        The trace ID.
 
     Raises:
-        InvalidArgumentError: `trace_id` is no UUID of version 4.
+        InvalidArgumentError: `trace_id` is not a UUID of version 4.
     """
     chosen = uuid4() if trace_id is None else check_trace_id(trace_id)
     token = _trace_id.set(chosen)

@@ -1,1 +1,1 @@
-"""One module per resource: what can be asked of the API."""
+"""Resources of the API, one module each."""

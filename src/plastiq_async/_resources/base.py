@@ -1,31 +1,15 @@
-"""What all resources share."""
+"""`Resource`, the base of all resources."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from plastiq_async._call import Operation, T
-
-
-class Perform(Protocol):
-    """The session's way in: performs an operation and returns its result."""
-
-    async def __call__(self, operation: Operation[T], within: float | None, /) -> T:
-        """Perform `operation` `within` so many seconds, or the session's own."""
-        ...
+from plastiq_async._pipeline import Pipeline
 
 
 class Resource:
     """A namespace of operations.
 
-    Args:
-        perform: The session's way in.
-        max_connections: How many operations can be under way at once.
+    A method builds an `Operation` and lets the pipeline run it::
+
+        return await self._pipeline.run(operation, options)
     """
 
-    __slots__ = ("_max_connections", "_perform")
-
-    def __init__(self, perform: Perform, max_connections: int) -> None:
-        self._perform = perform
-        self._max_connections = max_connections
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline

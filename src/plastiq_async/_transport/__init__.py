@@ -1,1 +1,1 @@
-"""Transports: what carries a request to the server and its response back."""
+"""Transports, and what is common to them."""

@@ -1,33 +1,35 @@
-"""The fast transport on asyncio: httpx-aiohttp, with its edges taken off.
+"""`AiohttpTransport`, the fast transport on asyncio.
 
-Imported only when it is asked for, since aiohttp is an extra.
+Imported only if it is asked for, because aiohttp is an extra.
 """
-
-from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import socket
 import ssl
-from typing import TYPE_CHECKING, cast
-from weakref import WeakSet
+from typing import Self, cast
 
 import aiohttp
 import anyio
 import httpx
-from httpx_aiohttp import AiohttpTransport
+from aiohttp.abc import ResolveResult
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ClientRequest
+from aiohttp.connector import AddrInfoType, Connection
+from aiohttp.tracing import Trace
+from multidict import CIMultiDict
+from yarl import URL
 
-from plastiq_async._call import exchanging
-from plastiq_async._protocol import is_success
+from plastiq_async._call import current_call
 from plastiq_async._request import TIMEOUTS
+from plastiq_async._transport.settings import KEEP_ALIVE, SOCKET_OPTIONS
+from plastiq_async._transport.trace_check import (
+    ForeignResponseError,
+    Verdict,
+    check_trace_id,
+)
 from plastiq_async.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from aiohttp.abc import ResolveResult
-    from aiohttp.client_proto import ResponseHandler
-    from aiohttp.client_reqrep import ClientRequest
-    from aiohttp.connector import AddrInfoType, Connection
-    from aiohttp.tracing import Trace
 
 # After these, nothing of the request can have arrived.
 _UNSENT = (
@@ -38,92 +40,99 @@ _UNSENT = (
 )
 
 
-class AiohttpPool(AiohttpTransport):
-    """`AiohttpTransport` with a session of our making and the errors of httpx.
-
-    Args:
-        context: The TLS settings.
-        proxy: The proxy to go through.
-        max_connections: How many connections there may be.
-        keep_alive: Seconds for which an idle connection is kept.
-        socket_options: What to set on each socket.
-        verify_trace_id: Whether a connection whose answer has no trace ID is not to be
-            used again.
-    """
+class AiohttpTransport(httpx.AsyncBaseTransport):
+    """Sends requests with aiohttp, and raises httpx's errors."""
 
     def __init__(
-        self,
-        *,
-        context: ssl.SSLContext,
-        proxy: httpx.Proxy | None,
-        max_connections: int,
-        keep_alive: float,
-        socket_options: list[tuple[int, int, int]],
-        verify_trace_id: bool,
+        self, context: ssl.SSLContext, proxy: httpx.Proxy | None, max_connections: int
     ) -> None:
-        super().__init__(
-            verify=context,
-            proxy=proxy and _with_auth_in_headers(proxy),
-            client=self._make_client,
-        )
+        self._context = context
+        self._proxy = None if proxy is None else str(proxy.url)
+        self._proxy_headers = None if proxy is None else _proxy_headers(proxy)
         self._max_connections = max_connections
-        self._keep_alive = keep_alive
-        self._options = socket_options
-        self._response_class = _Response if verify_trace_id else _AnyResponse
+        self._session: aiohttp.ClientSession | None = None
 
-    def _make_client(self) -> aiohttp.ClientSession:
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send `request`, and return the response before its body is read."""
+        if self._session is None:
+            self._session = self._open_session()
+        headers = ((key.decode(), value.decode()) for key, value in request.headers.raw)
+        try:
+            response = await self._session.request(
+                request.method,
+                URL(str(request.url), encoded=True),
+                headers=CIMultiDict(headers),
+                data=request.content or None,
+                allow_redirects=False,
+                proxy=self._proxy,
+                proxy_headers=self._proxy_headers,
+            )
+        except (aiohttp.ClientError, ValueError) as error:
+            failure = _translated(error)
+        else:
+            return httpx.Response(
+                response.status, headers=response.raw_headers, stream=_Body(response)
+            )
+        # Not chained, since the repr of some of aiohttp's errors shows request headers
+        # or the proxy's password.
+        raise failure
+
+    async def aclose(self) -> None:
+        """Close all connections, even if the caller is cancelled."""
+        if self._session is not None:
+            # asyncio.gather inside would make anyio's cancellation unrecognizable.
+            with anyio.CancelScope(shield=True):
+                await self._session.close()
+
+    def _open_session(self) -> aiohttp.ClientSession:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             msg = 'transport="aiohttp" works on asyncio only'
             raise ConfigurationError(msg) from None
-        return aiohttp.ClientSession(
-            connector=_Connector(
-                ssl=self.ssl_context,
-                limit=self._max_connections,
-                keepalive_timeout=self._keep_alive,
-                socket_factory=self._make_socket,
-                resolver=_Resolver(),
-            ),
+        session = aiohttp.ClientSession(
+            connector=_Connector(self._context, self._max_connections),
+            auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
+            request_class=_Request,
+            response_class=_Response,
             skip_auto_headers=("User-Agent",),
-            response_class=self._response_class,
+            timeout=aiohttp.ClientTimeout(sock_connect=TIMEOUTS["connect"]),
         )
+        # aiohttp would send a GET or a DELETE twice without the call being told.
+        session._retry_connection = False  # noqa: SLF001 -- there is no argument for it
+        return session
 
-    def _make_socket(self, address: AddrInfoType) -> socket.socket:
-        family, kind, protocol, *_ = address
-        made = socket.socket(family, kind, protocol)
-        for option in self._options:
-            made.setsockopt(*option)
-        return made
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Exchange one request; whatever aiohttp raises comes out as httpx's own."""
-        # Not before there is a connection.
-        exchanging.get().in_flight = False
+class _Body(httpx.AsyncByteStream):
+    """The body of a response. Closing it unread closes the connection."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
         try:
-            return await super().handle_async_request(request)
-        except (httpx.HTTPError, aiohttp.ClientError, ValueError) as error:
-            failure = _translated(error.__cause__ or error)
-        # Not chained: the representation of some of aiohttp's holds request headers
-        # or the proxy's password.
+            chunk = await self._response.content.readany()
+        except aiohttp.ClientError as error:
+            failure = _translated(error)
+            # aiohttp raises the same object after each close, and its traceback would
+            # collect the frames of all these calls.
+            error.__traceback__ = None
+        else:
+            if chunk:
+                return chunk
+            raise StopAsyncIteration
         raise failure
 
     async def aclose(self) -> None:
-        """Close all connections, even for somebody who is cancelled.
-
-        What asyncio.gather makes of a cancellation within, anyio would not recognize.
-        """
-        with anyio.CancelScope(shield=True):
-            await super().aclose()
+        self._response.close()
 
 
-def _translated(error: BaseException) -> httpx.TransportError:
-    """Return httpx's error for one of aiohttp's.
-
-    httpx-aiohttp makes a ConnectTimeout of a dropped connection, which would read as
-    "never sent", and lets others through.
-    """
+def _translated(error: Exception) -> httpx.TransportError:
+    """Return httpx's error for one of aiohttp's, without its text."""
     name = type(error).__name__
     if isinstance(error, _UNSENT):
         reason = error.strerror if isinstance(error, OSError) else None
@@ -133,85 +142,92 @@ def _translated(error: BaseException) -> httpx.TransportError:
     return httpx.RemoteProtocolError(name)
 
 
-def _with_auth_in_headers(proxy: httpx.Proxy) -> httpx.Proxy:
-    """Return `proxy` as aiohttp wants it; its own parameter for auth is deprecated."""
-    headers = proxy.headers.copy()
+def _proxy_headers(proxy: httpx.Proxy) -> dict[str, str]:
+    """Return the headers for `proxy`. aiohttp's parameter for auth is deprecated."""
+    headers = dict(proxy.headers)
     if proxy.raw_auth is not None:
         credentials = base64.b64encode(b":".join(proxy.raw_auth)).decode()
         headers["Proxy-Authorization"] = f"Basic {credentials}"
-    return httpx.Proxy(proxy.url, ssl_context=proxy.ssl_context, headers=headers)
+    return headers
 
 
-# The connections that have answered before.
-_used: WeakSet[ResponseHandler] = WeakSet()
+class _Protocol(ResponseHandler):
+    """A connection."""
 
+    # Whether it carried a response, and the body of the latest one.
+    used = False
+    reader: aiohttp.StreamReader | None = None
 
-class _Resolver(aiohttp.ThreadedResolver):
-    """Gives up as connecting does, whose timeout is for what comes after this."""
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Tell the reader of the body that no more will come.
 
-    async def resolve(
-        self,
-        host: str,
-        port: int = 0,
-        family: socket.AddressFamily = socket.AF_INET,
-    ) -> list[ResolveResult]:
-        with anyio.fail_after(TIMEOUTS["connect"]):
-            return await super().resolve(host, port, family)
+        aiohttp does not if it closes the connection itself, because the chunks of a
+        body do not match their lengths.
+        """
+        super().connection_lost(exc)
+        reader = self.reader
+        if reader and not reader.is_eof() and reader.exception() is None:
+            reader.set_exception(aiohttp.ClientPayloadError("the body was cut off"))
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Gives no connection on which something came that nobody had asked for."""
+    """Returns no connection on which unrequested bytes arrived."""
+
+    def __init__(self, context: ssl.SSLContext, limit: int) -> None:
+        super().__init__(
+            ssl=context,
+            limit=limit,
+            keepalive_timeout=KEEP_ALIVE,
+            socket_factory=_make_socket,
+            resolver=_Resolver(),
+        )
+        factory = functools.partial(_Protocol, loop=self._loop)
+        self._factory = cast("functools.partial[ResponseHandler]", factory)
 
     async def connect(
         self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> Connection:
         while True:
             connection = await super().connect(req, traces, timeout)
-            protocol = connection.protocol
-            if not (protocol and protocol.should_close and protocol in _used):
-                exchanging.get().in_flight = True
+            protocol = cast("_Protocol", connection.protocol)
+            if not (protocol.used and protocol.should_close):
+                current_call.get().sending()
                 return connection
             connection.close()
 
 
-def _end_of(protocol: ResponseHandler) -> asyncio.Future[None]:
-    """Return what is done once the connection of `protocol` is closed."""
-    # None if it is already, of which the reader has learnt.
-    return protocol.closed or asyncio.get_running_loop().create_future()
+def _make_socket(address: AddrInfoType) -> socket.socket:
+    made = socket.socket(*address[:3])
+    for option in SOCKET_OPTIONS:
+        made.setsockopt(*option)
+    return made
 
 
-def _look(closed: asyncio.Future[None]) -> None:
-    """Look at why a connection was closed, or asyncio would log that nobody did."""
-    _ = closed.cancelled() or closed.exception()
+class _Resolver(aiohttp.ThreadedResolver):
+    """Resolves names within the connect timeout, which aiohttp's does not include."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        with anyio.fail_after(TIMEOUTS["connect"]):
+            return await super().resolve(host, port, family)
 
 
-def _tell_of_end(closed: asyncio.Future[None], content: aiohttp.StreamReader) -> None:
-    """Let whoever reads `content` learn that the connection has been closed.
+class _Request(aiohttp.ClientRequest):
+    """A request that has no ``Content-Length: 0`` if a DELETE has no body."""
 
-    aiohttp itself closes it when the chunks of a body do not fit their lengths, and
-    leaves the reader waiting for more.
-    """
-
-    def tell(_: object) -> None:
-        if not content.is_eof() and content.exception() is None:
-            content.set_exception(aiohttp.ClientPayloadError("the body was cut off"))
-
-    def forget() -> None:
-        closed.remove_done_callback(tell)
-
-    closed.add_done_callback(tell)
-    content.on_eof(forget)
+    GET_METHODS = aiohttp.ClientRequest.GET_METHODS | {"DELETE"}
 
 
-class _AnyResponse(aiohttp.ClientResponse):
-    """An answer whose reader learns of the end of the connection.
+class _Response(aiohttp.ClientResponse):
+    """A response whose trace ID is checked before its connection is used again.
 
-    Its errors quote nothing of what came over the wire: it may be another answer's
-    secret, and what instruments aiohttp sees them before we do.
+    Its errors quote nothing that came over the wire, since aiohttp's instrumentation
+    sees them before we do.
     """
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        protocol = cast("ResponseHandler", connection.protocol)
+        protocol = cast("_Protocol", connection.protocol)
         failure = None
         try:
             await super().start(connection)
@@ -219,32 +235,17 @@ class _AnyResponse(aiohttp.ClientResponse):
             failure = aiohttp.ClientPayloadError("no valid HTTP")
         if failure:
             raise failure
-        # httpx-aiohttp fails to encode one that is not UTF-8, and loses the connection.
-        self.reason = ""
-        self._check(protocol)
-        if protocol not in _used:
-            _used.add(protocol)
-            _end_of(protocol).add_done_callback(_look)
-        if not self.content.is_eof():
-            _tell_of_end(_end_of(protocol), self.content)
+        verdict = check_trace_id(
+            current_call.get(), self.status, self.raw_headers, reused=protocol.used
+        )
+        protocol.used = True
+        protocol.reader = self.content
+        if verdict is not Verdict.KEEP:
+            if self.connection is None:
+                # The body is complete, and the connection is back in the pool.
+                protocol.close()
+            else:
+                protocol.force_close()
+        if verdict is Verdict.REFUSE:
+            raise ForeignResponseError
         return self
-
-    def _check(self, protocol: ResponseHandler) -> None:
-        """Accept any."""
-
-
-class _Response(_AnyResponse):
-    """An answer whose connection is closed unless it carries the request's trace ID."""
-
-    def _check(self, protocol: ResponseHandler) -> None:
-        returned = self.headers.getall("Trace-Id", [])
-        if returned == self.request_info.headers.getall("Trace-Id", []):
-            return
-        if self.connection is None:
-            # The body is here, and the connection already back in the pool.
-            protocol.close()
-        else:
-            protocol.force_close()
-        if not returned and protocol in _used and is_success(self.status):
-            # The answers before this one had a trace ID: it was left over by them.
-            raise aiohttp.ClientPayloadError

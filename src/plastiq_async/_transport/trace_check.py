@@ -1,0 +1,55 @@
+"""The trace-ID policy: whose response it is, and what becomes of its connection."""
+
+import enum
+from collections.abc import Sequence
+
+import httpx
+
+from plastiq_async._call import Call
+from plastiq_async._protocol import header_values, is_replay, is_success
+
+
+class Verdict(enum.Enum):
+    """What to do with a response and its connection."""
+
+    KEEP = enum.auto()
+    """Deliver the response; the connection may be used again."""
+    CLOSE = enum.auto()
+    """Deliver the response; close its connection."""
+    REFUSE = enum.auto()
+    """The response may be another call's: close its connection, and raise."""
+
+
+class ForeignResponseError(httpx.RemoteProtocolError):
+    """A response that may belong to another call. Its text holds no data."""
+
+    def __init__(self) -> None:
+        super().__init__("the response carries another call's trace ID, or none")
+
+
+def check_trace_id(
+    call: Call,
+    status: int,
+    headers: Sequence[tuple[bytes, bytes]],
+    *,
+    reused: bool = False,
+) -> Verdict:
+    """Decide about a response by its ``Trace-Id`` headers.
+
+    By the contract, the server returns the trace ID that was sent. Another one shows
+    that the connection is out of step, and that the response is another call's.
+    A `reused` connection carried a response before this one.
+    """
+    returned = {value.lower() for value in header_values(headers, b"trace-id")}
+    if returned == {call.trace_text} or not call.defaults.verify_trace_id:
+        return Verdict.KEEP
+    success = is_success(status)
+    if not returned:
+        if not success:
+            return Verdict.KEEP  # gateways know no trace IDs
+        # On a reused connection, it may be left over from an earlier request.
+        return Verdict.REFUSE if reused else Verdict.CLOSE
+    if call.operation.idempotency_key is not None and is_replay(headers):
+        return Verdict.CLOSE  # a stored response may carry its first request's ID
+    unsafe = success or call.needs_own_response
+    return Verdict.REFUSE if unsafe else Verdict.CLOSE
