@@ -1,7 +1,7 @@
 """The pytest plugin of plastiq-async: the fixture `fake_plastiq`.
 
-pytest imports this module at every start, so it imports nothing but pytest;
-the rest waits until a test asks for the fixture.
+pytest imports this module at every start. It imports only pytest, and everything
+else when a test requests the fixture.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["fake_plastiq"]
 
 @pytest.fixture
 def fake_plastiq() -> FakePlastiq:
-    """Give the test a Plastiq Connect of its own, in memory."""
-    from plastiq_async.testing import FakePlastiq  # noqa: PLC0415
+    """Return a new in-memory Plastiq Connect API for this test."""
+    from plastiq_async.testing import FakePlastiq  # noqa: PLC0415 -- only on request
 
     return FakePlastiq()

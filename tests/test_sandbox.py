@@ -31,8 +31,8 @@ request = urllib.request.Request(
     },
 )
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-with opener.open(request) as answer:
-    print(sorted(json.load(answer)))
+with opener.open(request) as response:
+    print(sorted(json.load(response)))
 sys.exit(7)
 """
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
@@ -40,14 +40,14 @@ posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals"
 
 @pytest.fixture
 def unused_port() -> int:
-    """Return a port that was free a moment ago."""
+    """Return a port that was unused a moment ago."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
-    """Start the sandbox as a process, in a process group of its own."""
+    """Start the sandbox as a process in its own process group."""
     return subprocess.Popen(
         [*SANDBOX, *arguments],
         stdout=subprocess.PIPE,
@@ -58,14 +58,14 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 
 def settings_of(lines: list[str]) -> dict[str, str]:
-    """Read the printed lines as a shell would."""
+    """Parse the printed lines as a shell would."""
     words = [shlex.split(line) for line in lines]
     assert all(len(word) == 2 and word[0] == "export" for word in words)
     return dict(word[1].split("=", 1) for word in words)
 
 
 def create(settings: dict[str, str]) -> httpx.Response:
-    """Ask for a client secret with the printed settings."""
+    """Create a client secret with the printed settings."""
     with httpx.Client(trust_env=False) as client:
         return client.post(
             f"{settings['PLASTIQ_BASE_URL']}/client-secrets",
@@ -74,9 +74,10 @@ def create(settings: dict[str, str]) -> httpx.Response:
         )
 
 
+@pytest.mark.slow
 @posix_only
 def test_serves_until_interrupted() -> None:
-    """The printed settings work, and Ctrl-C ends the process without a word."""
+    """The printed settings work, and Ctrl-C ends the process without output."""
     with start("--port", "0") as process:
         assert process.stdout is not None
         settings = settings_of([process.stdout.readline() for _ in range(3)])
@@ -84,10 +85,10 @@ def test_serves_until_interrupted() -> None:
             r"http://127\.0\.0\.1:\d+/api", settings["PLASTIQ_BASE_URL"]
         )
         assert UUID(settings["PLASTIQ_PAYER_ID"]).version == 4
-        answer = create(settings)
+        response = create(settings)
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate()
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert (process.returncode, output, errors) == (0, "", "")
 
 
@@ -95,7 +96,7 @@ def test_serves_until_interrupted() -> None:
 def test_default_port_is_fixed(
     monkeypatch: pytest.MonkeyPatch, unused_port: int
 ) -> None:
-    """Without `--port` the address is the same each time."""
+    """Without `--port`, the port is the same each time."""
     printed = threading.Event()
 
     class Output(io.StringIO):
@@ -104,13 +105,13 @@ def test_default_port_is_fixed(
                 printed.set()
 
     output = Output()
-    answers = []
+    responses = []
 
     def call_and_interrupt() -> None:
         if printed.wait(30):
             try:
-                # Once it has answered, the interrupt is the server's to handle.
-                answers.append(create(settings_of(output.getvalue().splitlines())))
+                # From the first response on, the server handles the interrupt.
+                responses.append(create(settings_of(output.getvalue().splitlines())))
             finally:
                 os.kill(os.getpid(), signal.SIGINT)
 
@@ -120,13 +121,13 @@ def test_default_port_is_fixed(
     thread.start()
     assert sandbox.main([]) == 0
     thread.join()
-    (answer,) = answers
-    assert answer.status_code == 200
-    assert answer.url.port == unused_port
+    (response,) = responses
+    assert response.status_code == 200
+    assert response.url.port == unused_port
 
 
 def test_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
-    """A port that somebody else has is named, with the way out."""
+    """If the port is in use, the message names it and suggests a solution."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         assert sandbox.main(["--port", str(port)]) == 1
@@ -138,18 +139,19 @@ def test_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("port", ["-1", "65536", "x"])
 def test_impossible_port(port: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is no port is an error of usage."""
+    """An invalid port is a usage error."""
     with pytest.raises(SystemExit) as info:
         sandbox.main([f"--port={port}"])
     assert info.value.code == 2
     assert port in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("separator", [[], ["--"]])
 def test_runs_a_command(
     separator: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The command reaches the sandbox, alone on stdout; its status is the result."""
+    """The command can use the sandbox, owns stdout, and sets the exit status."""
     assert sandbox.main([*separator, sys.executable, "-c", CALL]) == 7
     assert capfd.readouterr() == ("['clientSecret']\n", "")
 
@@ -157,7 +159,7 @@ def test_runs_a_command(
 def test_runs_a_command_on_a_chosen_port(
     unused_port: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """`--port` holds for a command, whose own options are left to it."""
+    """`--port` works together with a command, whose own options are passed to it."""
     code = "import os, sys; print(os.environ['PLASTIQ_BASE_URL'], sys.argv[1:])"
     arguments = ["--port", str(unused_port), sys.executable, "-c", code, "--port", "x"]
     assert sandbox.main(arguments) == 0
@@ -166,7 +168,7 @@ def test_runs_a_command_on_a_chosen_port(
 
 
 def test_command_not_found(capfd: pytest.CaptureFixture[str]) -> None:
-    """A command that does not exist ends as it would in a shell."""
+    """A command that does not exist gives the shell's exit status."""
     assert sandbox.main(["no-such-command-anywhere"]) == 127
     assert "no-such-command-anywhere" in capfd.readouterr().err
 
@@ -175,21 +177,21 @@ def test_command_not_found(capfd: pytest.CaptureFixture[str]) -> None:
 def test_command_not_executable(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A command that may not be run ends as it would in a shell."""
+    """A command that is not executable gives the shell's exit status."""
     assert sandbox.main([str(tmp_path)]) == 126
     assert str(tmp_path) in capfd.readouterr().err
 
 
 @posix_only
 def test_command_ended_by_a_signal() -> None:
-    """A command that a signal ended gives the shell's exit code for it."""
+    """A command that is ended by a signal gives the shell's exit status."""
     code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     assert sandbox.main([sys.executable, "-c", code]) == 128 + signal.SIGKILL
 
 
 @posix_only
 def test_signals_are_left_to_the_command() -> None:
-    """An interrupt is the command's to answer; a termination is handed on."""
+    """SIGINT is left to the command, and SIGTERM is passed on to it."""
     code = (
         "import os, signal, sys, time\n"
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))\n"
@@ -206,9 +208,10 @@ def test_signals_are_left_to_the_command() -> None:
     )
 
 
+@pytest.mark.slow
 @posix_only
 def test_interrupted_with_its_command() -> None:
-    """Ctrl-C in a terminal reaches both; the command decides on the exit code."""
+    """Ctrl-C in a terminal reaches both; the command determines the exit status."""
     code = (
         "import sys, time\n"
         "try:\n"
@@ -228,7 +231,7 @@ def test_interrupted_with_its_command() -> None:
 def test_missing_extra_is_named(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without the servers' packages the message names the extra."""
+    """If the servers' packages are not installed, the message names the extra."""
     for module in list(sys.modules):
         if module.startswith("plastiq_async.testing"):
             monkeypatch.delitem(sys.modules, module)
@@ -242,11 +245,11 @@ def test_missing_extra_is_named(
 def test_other_missing_modules_are_not_explained_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A module that no extra would bring is reported as what it is."""
+    """A missing module that no extra provides is reported as an ordinary error."""
     monkeypatch.delitem(sys.modules, "uvicorn", raising=False)
-    monkeypatch.delitem(sys.modules, "plastiq_async.testing", raising=False)
+    for module in list(sys.modules):
+        if module.startswith("plastiq_async.testing"):
+            monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "anyio", None)
-    monkeypatch.delitem(sys.modules, "plastiq_async.testing._wire", raising=False)
-    monkeypatch.delitem(sys.modules, "plastiq_async.testing._fake", raising=False)
     with pytest.raises(ModuleNotFoundError):
         sandbox.main([])

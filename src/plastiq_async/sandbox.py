@@ -1,10 +1,11 @@
-"""A Plastiq Connect on a real socket, for everyone without an API key.
+"""The sandbox: `FakePlastiq` on a loopback socket, without an API key.
 
     python -m plastiq_async.sandbox [--port N] [command ...]
 
-Without a command it serves until Ctrl-C, and prints the settings that reach it
-as lines for a shell. With one, it runs the command with these settings in its
-environment, and ends with it. Needs the extra `plastiq-async[sandbox]`.
+Without a command, the sandbox prints its settings as shell `export` lines and
+serves until Ctrl-C. With a command, it runs the command with the settings in its
+environment, and stops when the command ends. It needs the extra
+`plastiq-async[sandbox]`.
 """
 
 from __future__ import annotations
@@ -34,22 +35,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the sandbox.
 
     Args:
-        arguments: Those of the command line, without the program's name; by
-            default `sys.argv[1:]`.
+        arguments: Command-line arguments without the program's name; by default
+            `sys.argv[1:]`.
 
     Returns:
-        The exit code: the command's own where there is one; else 0 after
-        Ctrl-C. 1 if the sandbox cannot start, 126 or 127 if the command cannot.
+        The exit code: that of the command if there is one, or 0 after Ctrl-C. It
+        is 1 if the sandbox cannot start, and 126 or 127 if the command cannot.
     """
     options = _parse(arguments)
     try:
-        import uvicorn  # noqa: PLC0415
+        import uvicorn  # noqa: PLC0415 -- an optional dependency
 
-        from plastiq_async.testing import FakePlastiq  # noqa: PLC0415
+        from plastiq_async.testing import FakePlastiq  # noqa: PLC0415 -- needs Starlette
     except ModuleNotFoundError as error:
         if error.name not in ("starlette", "uvicorn"):
             raise
-        return _complain(
+        return _print_error(
             f"The sandbox needs {error.name}, which is not installed: "
             "pip install 'plastiq-async[sandbox]'"
         )
@@ -58,10 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if port is None:
         port = 0 if command else _DEFAULT_PORT
     try:
-        # Listening from here on: who connects early waits, and is not refused.
+        # Listens from here on, so that early connections wait and are not refused.
         listener = socket.create_server((_HOST, port))
     except OSError as error:
-        return _complain(
+        return _print_error(
             f"Cannot listen on {_HOST}:{port}: {error.strerror}. "
             "Choose another port with --port, or any free one with --port 0."
         )
@@ -75,8 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         uvicorn.Config(
             fake.app,
             lifespan="off",
-            # Python's own last resort prints warnings, on stderr; uvicorn's
-            # configuration would hold on to stdout as well.
+            # Without a configuration Python prints warnings to stderr. That of
+            # uvicorn would also write to stdout.
             log_config=None,
             log_level="warning",
             timeout_graceful_shutdown=1,
@@ -87,10 +88,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command:
             with _serving(server, listener):
                 return _run(command, settings)
-        # uvicorn ends orderly, and then hands the interrupt on.
+        # uvicorn shuts down, and then raises the interrupt again.
         with contextlib.suppress(KeyboardInterrupt):
             for name, value in settings.items():
-                print(f"export {name}={shlex.quote(value)}", flush=True)  # noqa: T201
+                line = f"export {name}={shlex.quote(value)}"
+                print(line, flush=True)  # noqa: T201 -- a command-line program
             server.run(sockets=[listener])
     return 0
 
@@ -98,20 +100,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m plastiq_async.sandbox",
-        description="Serve a Plastiq Connect that needs no API key, on loopback.",
+        description="Serve a fake Plastiq Connect API on loopback, without an API key.",
     )
     parser.add_argument(
         "--port",
         type=_port,
-        help=f"0 is any free one; default: {_DEFAULT_PORT}, with a command 0",
+        help=f"port, 0 for any free one; default: {_DEFAULT_PORT}, or 0 with a command",
     )
     parser.add_argument(
         "command",
         nargs=argparse.REMAINDER,
-        help="run this against the sandbox, then stop, with its exit code",
+        help="command to run against the sandbox, which then stops with its exit code",
     )
     options = parser.parse_args(arguments)
-    # Whether argparse itself drops the separator depends on Python's version.
+    # Some versions of argparse drop the separator, some do not.
     if options.command[:1] == ["--"]:
         del options.command[0]
     return options
@@ -119,15 +121,15 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _port(text: str) -> int:
     port = int(text)
-    if not 0 <= port <= 65535:  # noqa: PLR2004
-        message = f"{port} is not between 0 and 65535"
-        raise argparse.ArgumentTypeError(message)
+    if not 0 <= port <= 65535:  # noqa: PLR2004 -- the range of ports
+        msg = f"{port} is not between 0 and 65535"
+        raise argparse.ArgumentTypeError(msg)
     return port
 
 
 @contextlib.contextmanager
 def _serving(server: uvicorn.Server, listener: socket.socket) -> Iterator[None]:
-    # In a thread of its own, uvicorn leaves the process's signals alone.
+    # In a thread, uvicorn does not install signal handlers.
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
@@ -138,34 +140,34 @@ def _serving(server: uvicorn.Server, listener: socket.socket) -> Iterator[None]:
 
 
 def _run(command: Sequence[str], settings: Mapping[str, str]) -> int:
-    # A terminal sends Ctrl-C to the command, too: what follows is its decision.
-    # A handler, not SIG_IGN, which the command would inherit.
+    # A terminal sends Ctrl-C to the command, too, and the command decides what to do.
+    # This is a handler because the command would inherit SIG_IGN.
     on_interrupt = signal.signal(signal.SIGINT, lambda *_: None)
     running: list[subprocess.Popen[bytes]] = []
 
-    def hand_on(*_: object) -> None:
+    def terminate(*_: object) -> None:
         for process in running:
             process.terminate()
 
-    on_terminate = signal.signal(signal.SIGTERM, hand_on)
+    on_terminate = signal.signal(signal.SIGTERM, terminate)
     try:
-        process = subprocess.Popen(  # noqa: S603  # it is what the user asked for
+        process = subprocess.Popen(  # noqa: S603 -- the command is the user's own
             command, env={**os.environ, **settings}
         )
         running.append(process)
         status = process.wait()
     except OSError as error:
-        _complain(f"Cannot run {command[0]}: {error.strerror}")
+        _print_error(f"Cannot run {command[0]}: {error.strerror}")
         return 127 if isinstance(error, FileNotFoundError) else 126
     finally:
         signal.signal(signal.SIGINT, on_interrupt)
         signal.signal(signal.SIGTERM, on_terminate)
-    # A command that a signal ended: the shell's way to say so.
+    # A negative status is a signal, for which shells return 128 plus its number.
     return status if status >= 0 else 128 - status
 
 
-def _complain(message: str) -> int:
-    print(message, file=sys.stderr)  # noqa: T201
+def _print_error(message: str) -> int:
+    print(message, file=sys.stderr)  # noqa: T201 -- a command-line program
     return 1
 
 

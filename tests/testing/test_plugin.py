@@ -6,9 +6,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
+if TYPE_CHECKING:
     from plastiq_async.testing import FakePlastiq
 
 pytest_plugins = ["pytester"]
@@ -20,6 +20,7 @@ def test_fixture_gives_a_fake(fake_plastiq: FakePlastiq) -> None:
     assert fake_plastiq.requests == []
 
 
+@pytest.mark.slow
 def test_each_test_gets_its_own(pytester: pytest.Pytester) -> None:
     """A foreign test suite needs no setup, and its tests do not share a fake."""
     pytester.makepyfile(
@@ -35,6 +36,7 @@ def test_each_test_gets_its_own(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess().assert_outcomes(passed=2)
 
 
+@pytest.mark.slow
 def test_entry_point_imports_nothing_heavy() -> None:
     """What pytest imports at every start pulls in neither the client nor httpx."""
     code = (

@@ -26,12 +26,12 @@ def request_for(
 
 
 async def test_request_reaches_the_fake() -> None:
-    """A request to whichever host is answered by the fake."""
+    """A request to any host reaches the fake."""
     fake = FakePlastiq()
     request = request_for(fake)
     request.url = request.url.copy_with(scheme="https", host="connect.example")
-    answer = await fake.transport.handle_async_request(request)
-    assert answer.status_code == 200
+    response = await fake.transport.handle_async_request(request)
+    assert response.status_code == 200
     assert len(fake.secrets) == 1
 
 
@@ -39,8 +39,8 @@ async def test_bare_request_is_enough() -> None:
     """A request without httpx's extensions is served, too."""
     fake = FakePlastiq()
     request = httpx.Request("GET", f"{fake.base_url}/nowhere")
-    answer = await fake.transport.handle_async_request(request)
-    assert answer.status_code == 404
+    response = await fake.transport.handle_async_request(request)
+    assert response.status_code == 404
 
 
 async def test_dropped_before_processing() -> None:
@@ -72,19 +72,19 @@ async def test_refused() -> None:
         with pytest.raises(httpx.ConnectError):
             await fake.transport.handle_async_request(request_for(fake))
     assert fake.requests == []
-    answer = await fake.transport.handle_async_request(request_for(fake))
-    assert answer.status_code == 200
+    response = await fake.transport.handle_async_request(request_for(fake))
+    assert response.status_code == 200
 
 
 async def test_delayed_answer_arrives() -> None:
-    """A delayed answer comes after the delay, if the timeout allows it."""
+    """A delayed response comes after the delay, if the timeout allows it."""
     fake = FakePlastiq()
     fake.delay_next(0.05)
     start = anyio.current_time()
-    answer = await fake.transport.handle_async_request(
+    response = await fake.transport.handle_async_request(
         request_for(fake, read_timeout=60)
     )
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert anyio.current_time() - start >= 0.04
 
 
@@ -111,5 +111,5 @@ async def test_transport_outlives_its_client() -> None:
     fake = FakePlastiq()
     for _ in range(2):
         async with httpx.AsyncClient(transport=fake.transport) as client:
-            answer = await client.send(request_for(fake))
-            assert answer.status_code == 200
+            response = await client.send(request_for(fake))
+            assert response.status_code == 200

@@ -1,9 +1,8 @@
-"""A stateful Plastiq Connect in memory, for tests and for trying things out.
+"""`FakePlastiq`, an in-memory Plastiq Connect API for tests and experiments.
 
-`FakePlastiq` checks what the real server checks and answers as the real
-server answers. Put `fake.transport` below an httpx client, or serve `fake.app`
-with any ASGI server, and order faults with `fake.fail_next(503)` and its
-siblings:
+The fake checks requests as strictly as the real server and returns the same
+responses. Pass `fake.transport` to an httpx client, or serve `fake.app` with any
+ASGI server. Order faults with `fake.fail_next(503)` and its siblings:
 
     fake = FakePlastiq()
     async with httpx.AsyncClient(
@@ -11,27 +10,27 @@ siblings:
     ) as client:
         ...
 
-With pytest, the fixture `fake_plastiq` gives each test a fresh one.
+The pytest fixture `fake_plastiq` gives each test a new fake.
 
-It is written from the API's documentation and shares no code with the client,
-so that a mistake in one does not hide the same mistake in the other.
+The fake is written from the API's documentation. It shares no code with the
+client, so that a mistake in one does not hide the same mistake in the other.
 """
 
 from __future__ import annotations
 
 try:
-    import starlette  # noqa: F401  # only to explain its absence
+    import starlette  # noqa: F401 -- only to explain its absence
 except ModuleNotFoundError:
-    raise ModuleNotFoundError(
+    msg = (
         "plastiq_async.testing needs Starlette, which is not installed: "
-        "pip install 'plastiq-async[testing]'",
-        name="starlette",
-    ) from None
+        "pip install 'plastiq-async[testing]'"
+    )
+    raise ModuleNotFoundError(msg, name="starlette") from None
 
-from ._fake import FakePlastiq
-from ._faults import ErrorShape
-from ._records import IssuedSecret, RecordedRequest
-from ._state import (
+from plastiq_async.testing._fake import FakePlastiq
+from plastiq_async.testing._faults import ErrorShape
+from plastiq_async.testing._records import IssuedSecret, RecordedRequest
+from plastiq_async.testing._secrets import (
     RedeemError,
     SecretExpiredError,
     SecretUnknownError,

@@ -1,146 +1,233 @@
-"""What the server demands of a request: pure functions on what was received."""
+"""Checks of what a request contains: pure functions that return the parsed value."""
 
 from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import NoReturn
 from uuid import UUID
 
+from plastiq_async.testing._errors import ValidationError
+
 __all__ = [
     "MAX_BODY_BYTES",
-    "InvalidRequestError",
     "bearer_token",
+    "check_body",
+    "check_fields",
     "check_headers",
-    "parse_trace_id",
-    "requested_payer",
+    "check_query",
+    "parse_uuid",
+    "parse_uuid4",
+    "require_integer",
+    "require_object",
+    "require_uuid",
 ]
 
 MAX_BODY_BYTES = 64 * 1024
-TYPES = ("CARD",)
 
 
-class InvalidRequestError(Exception):
-    """The request breaks the contract; the message says where, not with what."""
-
-
-def parse_uuid(text: object) -> UUID | None:
-    """Read a UUID in its usual form of 8-4-4-4-12 hexadecimal digits.
+def parse_uuid(value: object) -> UUID | None:
+    """Parse a UUID in its usual form of 8-4-4-4-12 hexadecimal digits.
 
     Args:
-        text: What was received.
+        value: Value received.
 
     Returns:
-        The UUID, or None if it is none.
+        The UUID, or None if the value is not one.
     """
-    if not isinstance(text, str):
+    if not isinstance(value, str):
         return None
     try:
-        uuid = UUID(text)
+        uuid = UUID(value)
     except ValueError:
         return None
-    # UUID() also takes braces, "urn:uuid:" and digits without hyphens.
-    return uuid if str(uuid) == text.lower() else None
+    # UUID() also accepts braces, "urn:uuid:" and digits without hyphens.
+    return uuid if str(uuid) == value.lower() else None
 
 
-def parse_trace_id(text: str) -> UUID | None:
-    """Read a trace ID.
+def parse_uuid4(value: object) -> UUID | None:
+    """Parse a UUID version 4, as trace IDs and idempotency keys are.
 
     Args:
-        text: The value of the header, or an empty text.
+        value: Value received.
 
     Returns:
-        The trace ID, or None if it is no UUID version 4.
+        The UUID, or None if the value is not a UUID version 4.
     """
-    uuid = parse_uuid(text)
-    return uuid if uuid is not None and uuid.version == 4 else None  # noqa: PLR2004
+    uuid = parse_uuid(value)
+    return uuid if uuid is not None and uuid.version == 4 else None  # noqa: PLR2004 -- the version
 
 
 def bearer_token(headers: Mapping[str, str]) -> str | None:
-    """Find the access token.
+    """Return the access token of a request.
 
     Args:
-        headers: The request's headers, names in lower case.
+        headers: Header values by lower-case name.
 
     Returns:
-        The token, or None without an `Authorization` of scheme `Bearer`.
+        The token, or None if there is no `Authorization` of scheme `Bearer`.
     """
     scheme, _, token = headers.get("authorization", "").strip().partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def check_headers(headers: Mapping[str, str]) -> None:
-    """Check the headers, but for those of authorization and tracing.
+def check_headers(headers: Mapping[str, str], *, has_body: bool) -> None:
+    """Check the headers that all operations share, except `Authorization`.
 
     Args:
-        headers: The request's headers, names in lower case.
+        headers: Header values by lower-case name.
+        has_body: Whether the method has a body, which must be JSON.
 
     Raises:
-        InvalidRequestError: A header is missing or wrong.
+        ValidationError: A header is missing or invalid.
     """
     if not headers.get("user-agent", "").strip():
-        message = "User-Agent is required"
-        raise InvalidRequestError(message)
+        msg = "User-Agent is required"
+        raise ValidationError(msg)
     end_user_ip = headers.get("end-user-ip")
     if end_user_ip is not None:
         try:
             ipaddress.ip_address(end_user_ip)
         except ValueError:
-            message = "End-User-Ip must be an IP address"
-            raise InvalidRequestError(message) from None
+            msg = "End-User-Ip must be an IP address"
+            raise ValidationError(msg) from None
     media_type = headers.get("content-type", "").partition(";")[0]
-    if media_type.strip().lower() != "application/json":
-        message = "Content-Type must be application/json"
-        raise InvalidRequestError(message)
+    if has_body and media_type.strip().lower() != "application/json":
+        msg = "Content-Type must be application/json"
+        raise ValidationError(msg)
 
 
-def requested_payer(body: bytes, payer_ids: Collection[UUID]) -> UUID:
-    """Check the body of a request for a client secret.
+def check_query(
+    query: Mapping[str, Sequence[str]], allowed: Collection[str]
+) -> dict[str, str]:
+    """Check that query parameters are known and not repeated.
 
     Args:
-        body: The body as it was received.
-        payer_ids: The payers that exist.
+        query: Values of each parameter.
+        allowed: Names of the parameters that the route accepts.
 
     Returns:
-        The ID of the payer that the secret is for.
+        The value of each parameter.
 
     Raises:
-        InvalidRequestError: The body breaks the contract.
+        ValidationError: A parameter is unknown or repeated.
     """
-    data = _parse_object(body)
-    if data.get("type", "CARD") not in TYPES:
-        message = f"type must be one of: {', '.join(TYPES)}"
-        raise InvalidRequestError(message)
-    payer = data.get("payer")
-    if not isinstance(payer, dict):
-        message = "payer must be an object"
-        raise InvalidRequestError(message)
-    payer_id = parse_uuid(payer.get("id"))
-    if payer_id is None:
-        message = "payer.id must be a UUID"
-        raise InvalidRequestError(message)
-    if payer_id not in payer_ids:
-        message = "payer.id must be the ID of an existing payer"
-        raise InvalidRequestError(message)
-    return payer_id
+    for name, values in query.items():
+        if name not in allowed:
+            msg = f"{name} is not a query parameter of this operation"
+            raise ValidationError(msg)
+        if len(values) > 1:
+            msg = f"{name} must not be repeated"
+            raise ValidationError(msg)
+    return {name: values[0] for name, values in query.items()}
 
 
-def _parse_object(body: bytes) -> dict[str, object]:
-    if len(body) > MAX_BODY_BYTES:
-        message = f"body must not be larger than {MAX_BODY_BYTES} bytes"
-        raise InvalidRequestError(message)
+def check_body(body: bytes) -> dict[str, object]:
+    """Parse a body that must be a JSON object.
+
+    Args:
+        body: Bytes received.
+
+    Returns:
+        The object.
+
+    Raises:
+        ValidationError: The body is not a JSON object.
+    """
     try:
         data: object = json.loads(body.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        message = "body must be JSON"
-        raise InvalidRequestError(message) from None
-    if not isinstance(data, dict):
-        message = "body must be a JSON object"
-        raise InvalidRequestError(message)
-    return data
+        msg = "body must be JSON"
+        raise ValidationError(msg) from None
+    return require_object(data, "body", kind="a JSON object")
+
+
+def check_fields(
+    data: Mapping[str, object], allowed: Collection[str], *, parent: str = ""
+) -> None:
+    """Check that an object has known fields only.
+
+    Args:
+        data: Object received.
+        allowed: Names of the fields that it may have.
+        parent: Dotted name of the object, if it is not the whole body.
+
+    Raises:
+        ValidationError: A field is unknown.
+    """
+    prefix = f"{parent}." if parent else ""
+    unknown = [f"{prefix}{name} is unknown" for name in data if name not in allowed]
+    if unknown:
+        raise ValidationError(*unknown)
+
+
+def require_object(
+    value: object, name: str, *, kind: str = "an object"
+) -> dict[str, object]:
+    """Return a value that must be an object.
+
+    Args:
+        value: Value received, None if it is missing.
+        name: Dotted name of the field.
+        kind: What the error says the value must be.
+
+    Returns:
+        The object.
+
+    Raises:
+        ValidationError: The value is not an object.
+    """
+    if not isinstance(value, dict):
+        msg = f"{name} must be {kind}"
+        raise ValidationError(msg)
+    return value
+
+
+def require_uuid(value: object, name: str) -> UUID:
+    """Parse a value that must be a UUID.
+
+    Args:
+        value: Value received, None if it is missing.
+        name: Dotted name of the field or parameter.
+
+    Returns:
+        The UUID.
+
+    Raises:
+        ValidationError: The value is not a UUID.
+    """
+    uuid = parse_uuid(value)
+    if uuid is None:
+        msg = f"{name} must be a UUID"
+        raise ValidationError(msg)
+    return uuid
+
+
+def require_integer(text: str, name: str, *, minimum: int, maximum: int) -> int:
+    """Parse a query value that must be an integer.
+
+    Args:
+        text: Value received.
+        name: Name of the parameter.
+        minimum: Least value allowed, not negative.
+        maximum: Greatest value allowed.
+
+    Returns:
+        The integer.
+
+    Raises:
+        ValidationError: The value is not an integer of this range.
+    """
+    # Ten digits are enough for any maximum here, and int() refuses very long texts.
+    number = int(text) if re.fullmatch("[0-9]{1,10}", text) else -1
+    if not minimum <= number <= maximum:
+        msg = f"{name} must be an integer from {minimum} to {maximum}"
+        raise ValidationError(msg)
+    return number
 
 
 def _refuse_constant(_name: str) -> NoReturn:
-    # NaN and the infinities are Python's extension, not JSON.
+    # NaN and Infinity are Python's extension of JSON.
     raise ValueError

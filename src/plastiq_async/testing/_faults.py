@@ -1,14 +1,14 @@
-"""Faults on order: what shall go wrong with the requests to come."""
+"""`FaultQueue`, the faults that were ordered for the next requests."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
 
 import attrs
 
 __all__ = [
+    "ConnectionLostError",
     "Delay",
     "Drop",
     "ErrorShape",
@@ -20,12 +20,12 @@ __all__ = [
 ]
 
 ErrorShape: TypeAlias = Literal["errors", "details", "html", "empty"]
-"""The four kinds of body that an error may come with."""
+"""The four kinds of body that an error response may have."""
 
 
 @attrs.frozen(kw_only=True)
 class Fail:
-    """Answer with an error status."""
+    """Return an error status."""
 
     status: int
     code: str | None
@@ -37,7 +37,7 @@ class Fail:
 
 @attrs.frozen(kw_only=True)
 class Garble:
-    """Answer with exactly these bytes."""
+    """Return exactly these bytes."""
 
     body: bytes
     status: int
@@ -47,7 +47,7 @@ class Garble:
 
 @attrs.frozen(kw_only=True)
 class Delay:
-    """Do the work, then wait before answering."""
+    """Process the request, then wait before the response."""
 
     seconds: float
 
@@ -67,27 +67,51 @@ class Refuse:
 Fault: TypeAlias = Fail | Garble | Delay | Drop | Refuse
 
 
-class FaultQueue:
-    """Faults in the order in which they were asked for; one for each request.
+class ConnectionLostError(Exception):
+    """Raised by the application when a fault closes the connection.
 
-    A fault strikes before anything is checked, the access token included, and
-    whatever the path. Over a real socket all faults work but two: an ASGI
-    application can neither refuse a connection nor close it unanswered.
-    `drop_next` and `refuse_next` do the nearest thing there: the answer's
-    headers, a 500 with a `Content-Length`, and then the end of the connection
-    in place of the body.
+    Args:
+        fault: The fault.
     """
 
-    def __init__(self) -> None:
-        """Make an empty queue."""
-        self._faults: deque[Fault] = deque()
+    def __init__(self, fault: Drop | Refuse) -> None:
+        super().__init__(f"FakePlastiq was told to lose the connection: {fault}")
+        self.fault = fault
+
+
+@attrs.define
+class _Order:
+    fault: Fault
+    on: str | None
+    times: int
+
+
+class FaultQueue:
+    """Faults in the order in which they were ordered, one for each request.
+
+    A request gets the first pending fault that is for any request or for its
+    operation. A fault applies before anything is checked, the access token
+    included. A fault for any request also applies to unknown paths.
+
+    Over a real socket two faults differ, because an ASGI application can neither
+    refuse a connection nor close it without a response. There `drop_next` and
+    `refuse_next` send the headers of a 500 with a `Content-Length`, and then close
+    the connection instead of sending the body.
+
+    Args:
+        operations: Names of the operations that a fault can be for.
+    """
+
+    def __init__(self, operations: Iterable[str]) -> None:
+        self._operations = tuple(operations)
+        self._orders: list[_Order] = []
 
     @property
     def pending_faults(self) -> int:
-        """How many faults have not struck yet."""
-        return len(self._faults)
+        """Number of faults that have not been applied yet."""
+        return sum(order.times for order in self._orders)
 
-    def fail_next(  # all but one are optional details
+    def fail_next(
         self,
         status: int,
         *,
@@ -97,30 +121,32 @@ class FaultQueue:
         retry_after: float | str | None = None,
         times: int = 1,
         shape: ErrorShape = "errors",
+        on: str | None = None,
     ) -> None:
-        """Answer the next request with an error.
+        """Respond to the next request with an error.
 
         Args:
-            status: The HTTP status, 400 to 599.
-            code: The error code; by default the status's generic code, if it
-                has one.
-            message: The error message; by default a text that suits `status`.
-            details: The texts of the list of details.
-            retry_after: The value of `Retry-After`: seconds, or any text.
-            times: How many requests it is for.
-            shape: `"errors"` and `"details"` are the API's two error bodies;
-                `"html"` and `"empty"` are a gateway's, which has no error code
-                and no `Trace-Id` header either.
+            status: Status code, 400 to 599.
+            code: Error code; by default the generic code of `status`, if any.
+            message: Error message; by default the usual message of `status`.
+            details: Texts of the list of details.
+            retry_after: Value of `Retry-After`: seconds, or any text.
+            times: Number of requests.
+            shape: `"errors"` and `"details"` are the API's two error bodies.
+                `"html"` and `"empty"` are those of a gateway, which has no error
+                code and no `Trace-Id` header.
+            on: Name of an operation, such as `"client_secrets.create"`; by default
+                the fault is for any request.
 
         Raises:
             ValueError: An argument is out of its range.
         """
-        if not 400 <= status <= 599:  # noqa: PLR2004
-            error = f"status must be between 400 and 599, not {status}"
-            raise ValueError(error)
+        if not 400 <= status <= 599:  # noqa: PLR2004 -- the range of error statuses
+            msg = f"status must be between 400 and 599, not {status}"
+            raise ValueError(msg)
         if shape not in ("errors", "details", "html", "empty"):
-            error = f"shape must be errors, details, html or empty, not {shape!r}"
-            raise ValueError(error)
+            msg = f"shape must be errors, details, html or empty, not {shape!r}"
+            raise ValueError(msg)
         fault = Fail(
             status=status,
             code=code,
@@ -129,7 +155,7 @@ class FaultQueue:
             retry_after=None if retry_after is None else str(retry_after),
             shape=shape,
         )
-        self._add(fault, times)
+        self._add(fault, on=on, times=times)
 
     def garble_next(
         self,
@@ -139,87 +165,113 @@ class FaultQueue:
         content_type: str = "application/json",
         headers: Mapping[str, str] | None = None,
         times: int = 1,
+        on: str | None = None,
     ) -> None:
-        """Answer the next request with exactly this; nothing is processed.
+        """Respond to the next request with exactly this, and process nothing.
 
         Args:
-            body: The body; by default a piece of JSON that is cut off.
-            status: The HTTP status, 200 to 599.
-            content_type: The value of `Content-Type`.
-            headers: More headers. The request's `Trace-Id` comes by itself
-                unless it is among them.
-            times: How many requests it is for.
+            body: Body; by default truncated JSON.
+            status: Status code, 200 to 599.
+            content_type: Value of `Content-Type`.
+            headers: Additional headers. The request's `Trace-Id` is added unless
+                it is among them.
+            times: Number of requests.
+            on: Name of an operation; by default the fault is for any request.
 
         Raises:
             ValueError: An argument is out of its range.
         """
-        if not 200 <= status <= 599:  # noqa: PLR2004
-            error = f"status must be between 200 and 599, not {status}"
-            raise ValueError(error)
+        if not 200 <= status <= 599:  # noqa: PLR2004 -- the range of final statuses
+            msg = f"status must be between 200 and 599, not {status}"
+            raise ValueError(msg)
         fault = Garble(
             body=body,
             status=status,
             content_type=content_type,
             headers=dict(headers or {}),
         )
-        self._add(fault, times)
+        self._add(fault, on=on, times=times)
 
-    def delay_next(self, seconds: float, *, times: int = 1) -> None:
-        """Process the next request at once, but answer it late.
+    def delay_next(
+        self, seconds: float, *, times: int = 1, on: str | None = None
+    ) -> None:
+        """Process the next request at once, but delay its response.
 
         Args:
-            seconds: How long the answer takes.
-            times: How many requests it is for.
+            seconds: Delay of the response.
+            times: Number of requests.
+            on: Name of an operation; by default the fault is for any request.
 
         Raises:
             ValueError: An argument is out of its range.
         """
         if not seconds >= 0:
-            error = f"seconds must not be negative, not {seconds}"
-            raise ValueError(error)
-        self._add(Delay(seconds=seconds), times)
+            msg = f"seconds must not be negative, not {seconds}"
+            raise ValueError(msg)
+        self._add(Delay(seconds=seconds), on=on, times=times)
 
-    def drop_next(self, *, times: int = 1, after_processing: bool = False) -> None:
-        """Close the connection in place of an answer to the next request.
+    def drop_next(
+        self,
+        *,
+        times: int = 1,
+        after_processing: bool = False,
+        on: str | None = None,
+    ) -> None:
+        """Receive the next request, then close the connection without a response.
 
         The request is recorded. The transport raises
-        `httpx.RemoteProtocolError`, and `httpx.ReadError` for a connection
-        that breaks after the work was done; a client cannot tell which of the
-        two cases it was.
+        `httpx.RemoteProtocolError`, or `httpx.ReadError` if the request was
+        processed. A client cannot tell the two cases apart.
 
         Args:
-            times: How many requests it is for.
-            after_processing: Whether the work is done first, so that a client
-                secret exists that nobody was told of.
+            times: Number of requests.
+            after_processing: Whether to process the request first, so that for
+                example a client secret exists that the client never received.
+            on: Name of an operation; by default the fault is for any request.
 
         Raises:
             ValueError: An argument is out of its range.
         """
-        self._add(Drop(after_processing=after_processing), times)
+        self._add(Drop(after_processing=after_processing), on=on, times=times)
 
-    def refuse_next(self, *, times: int = 1) -> None:
-        """Do not accept the next connection: `httpx.ConnectError`.
+    def refuse_next(self, *, times: int = 1, on: str | None = None) -> None:
+        """Refuse the next connection: `httpx.ConnectError`.
 
-        Nothing is recorded, as nothing was received.
+        Nothing is recorded because nothing was received.
 
         Args:
-            times: How many requests it is for.
+            times: Number of requests.
+            on: Name of an operation; by default the fault is for any request.
 
         Raises:
             ValueError: An argument is out of its range.
         """
-        self._add(Refuse(), times)
+        self._add(Refuse(), on=on, times=times)
 
-    def take_fault(self) -> Fault | None:
-        """Remove and return the next fault; for the server's side.
+    def take_fault(self, operation: str | None = None) -> Fault | None:
+        """Remove and return the fault of a request. The server side calls this.
+
+        Args:
+            operation: Name of the request's operation, or None for an unknown
+                path.
 
         Returns:
-            The fault that is next, or None.
+            The first pending fault for this request, or None.
         """
-        return self._faults.popleft() if self._faults else None
+        for index, order in enumerate(self._orders):
+            if order.on is None or order.on == operation:
+                order.times -= 1
+                if not order.times:
+                    del self._orders[index]
+                return order.fault
+        return None
 
-    def _add(self, fault: Fault, times: int) -> None:
+    def _add(self, fault: Fault, *, on: str | None, times: int) -> None:
         if times < 1:
-            error = f"times must be at least 1, not {times}"
-            raise ValueError(error)
-        self._faults.extend([fault] * times)
+            msg = f"times must be at least 1, not {times}"
+            raise ValueError(msg)
+        if on is not None and on not in self._operations:
+            known = ", ".join(sorted(self._operations))
+            msg = f"on must be the name of an operation ({known}), not {on!r}"
+            raise ValueError(msg)
+        self._orders.append(_Order(fault, on, times))

@@ -1,117 +1,143 @@
-"""The client secrets that a fake has issued, and the rules for using them."""
+"""`FakeState`: clock, access tokens, payers, client secrets, recorded requests."""
 
 from __future__ import annotations
 
+import math
 import secrets
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 from uuid import UUID
 
-import attrs
+from plastiq_async.testing._records import RecordedRequest
+from plastiq_async.testing._secrets import SecretVault
 
-from ._records import IssuedSecret
+__all__ = ["FakeState"]
 
-__all__ = [
-    "RedeemError",
-    "SecretExpiredError",
-    "SecretUnknownError",
-    "SecretUsedError",
-    "SecretVault",
-]
+ROTATED_TOKEN_SECONDS = 12 * 60 * 60
 
-LIFETIME = timedelta(seconds=60)
+_T = TypeVar("_T")
 
 
-class RedeemError(Exception):
-    """A client secret cannot be used. The message never holds the secret."""
+class FakeState:
+    """The state of one fake, shared by its routes.
 
+    Args:
+        access_tokens: Accepted tokens, at least one.
+        payer_ids: Existing payers, at least one.
+        clock: Returns the seconds since the epoch.
+        history: Number of requests and of client secrets to keep.
 
-class SecretUnknownError(RedeemError):
-    """The fake has not issued this client secret."""
+    Attributes:
+        access_token: An accepted token: the first one, or the newest after a
+            rotation.
+        payer_ids: The existing payers.
+        first_payer_id: The first of them.
+        secrets: The issued client secrets.
+        requests: The recorded requests, oldest first.
+        history: Number of entries to keep in what grows with each request.
 
-
-class SecretUsedError(RedeemError):
-    """The client secret has been used before."""
-
-
-class SecretExpiredError(RedeemError):
-    """The client secret is 60 seconds old or older."""
-
-
-class SecretVault(Mapping[str, IssuedSecret]):
-    """The issued secrets: a read-only mapping from value to record.
-
-    Its repr gives their number only.
+    Raises:
+        ValueError: An argument is out of its range.
     """
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
-        """Make an empty vault.
+    def __init__(
+        self,
+        *,
+        access_tokens: Iterable[str],
+        payer_ids: Iterable[UUID | str],
+        clock: Callable[[], float],
+        history: int,
+    ) -> None:
+        # Each token with the time at which it expires.
+        self._tokens = dict.fromkeys(access_tokens, math.inf)
+        payers = [UUID(str(payer_id)) for payer_id in payer_ids]
+        if not self._tokens or not payers:
+            msg = "FakePlastiq needs at least one access token and one payer ID"
+            raise ValueError(msg)
+        if not history >= 1:
+            msg = f"history must be at least 1, not {history}"
+            raise ValueError(msg)
+        self._clock = clock
+        self._offset = 0.0
+        self._resources: dict[type[Any], Any] = {}
+        self.access_token = next(iter(self._tokens))
+        self.first_payer_id = payers[0]
+        self.payer_ids = set(payers)
+        self.history = history
+        self.secrets = SecretVault(lambda: self.now, limit=history)
+        self.requests: list[RecordedRequest] = []
+
+    @property
+    def now(self) -> datetime:
+        """The time by the fake's clock, in UTC."""
+        return datetime.fromtimestamp(self._seconds(), tz=UTC)
+
+    def of(self, kind: type[_T]) -> _T:
+        """Return the state of one resource.
 
         Args:
-            now: Gives the current time, timezone-aware.
-        """
-        self._now = now
-        self._records: dict[str, IssuedSecret] = {}
-
-    def __getitem__(self, client_secret: str) -> IssuedSecret:
-        """Return the record of a secret."""
-        return self._records[client_secret]
-
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the values, oldest first."""
-        return iter(self._records)
-
-    def __len__(self) -> int:
-        """Return how many secrets were issued."""
-        return len(self._records)
-
-    def __repr__(self) -> str:
-        """Say how many secrets there are, and nothing of their values."""
-        return f"<{type(self).__name__} of {len(self)}>"
-
-    def issue(self, *, payer_id: UUID, trace_id: UUID) -> str:
-        """Make a new client secret.
-
-        Args:
-            payer_id: Whom it is for.
-            trace_id: The trace ID of the request that asks for it.
+            kind: Class of the resource's state, which takes no arguments.
 
         Returns:
-            The secret's value.
+            The only instance of `kind` in this fake, created by the first call.
         """
-        client_secret = secrets.token_urlsafe()
-        self._records[client_secret] = IssuedSecret(
-            payer_id=payer_id, trace_id=trace_id, issued_at=self._now()
-        )
-        return client_secret
+        if kind not in self._resources:
+            self._resources[kind] = kind()
+        resource: _T = self._resources[kind]
+        return resource
 
-    def redeem(self, client_secret: str) -> UUID:
-        """Use a secret, as the browser does: once, within 60 seconds.
+    def record(self, request: RecordedRequest) -> None:
+        """Append a request to `requests`, and drop the oldest beyond `history`.
 
         Args:
-            client_secret: The secret's value.
+            request: The request received.
+        """
+        self.requests.append(request)
+        del self.requests[: -self.history]
 
-        Returns:
-            The ID of the payer that it was created for.
+    def advance(self, seconds: float) -> None:
+        """Move the clock forward.
+
+        Args:
+            seconds: Number of seconds.
 
         Raises:
-            SecretUnknownError: It was not issued here.
-            SecretUsedError: It was used before.
-            SecretExpiredError: It is 60 seconds old or older.
+            ValueError: `seconds` is negative.
         """
-        record = self._records.get(client_secret)
-        if record is None:
-            message = "This client secret was not issued by this FakePlastiq."
-            raise SecretUnknownError(message)
-        if record.redeemed:
-            message = f"This client secret of payer {record.payer_id} was used before."
-            raise SecretUsedError(message)
-        age = self._now() - record.issued_at
-        if age >= LIFETIME:
-            message = (
-                f"This client secret of payer {record.payer_id} expired after "
-                f"{LIFETIME.total_seconds():g} s; it is {age.total_seconds():g} s old."
-            )
-            raise SecretExpiredError(message)
-        self._records[client_secret] = attrs.evolve(record, redeemed=True)
-        return record.payer_id
+        if not seconds >= 0:
+            msg = f"seconds must not be negative, not {seconds}"
+            raise ValueError(msg)
+        self._offset += seconds
+
+    def accepts_token(self, token: str | None) -> bool:
+        """Return whether a token is accepted now.
+
+        Args:
+            token: Token of a request, if it has one.
+
+        Returns:
+            Whether the token is known and has not expired.
+        """
+        return token is not None and self._seconds() < self._tokens.get(token, 0.0)
+
+    def rotate_token(self, new: str | None, *, keep_old: bool) -> str:
+        """Replace `access_token`.
+
+        Args:
+            new: New token; None means a random one.
+            keep_old: Whether to accept the old token for 12 more hours.
+
+        Returns:
+            The new token.
+        """
+        if keep_old:
+            self._tokens[self.access_token] = self._seconds() + ROTATED_TOKEN_SECONDS
+        else:
+            del self._tokens[self.access_token]
+        self.access_token = secrets.token_urlsafe() if new is None else new
+        self._tokens[self.access_token] = math.inf
+        return self.access_token
+
+    def _seconds(self) -> float:
+        return self._clock() + self._offset

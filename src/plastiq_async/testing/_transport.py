@@ -1,51 +1,44 @@
-"""An httpx transport in front of the fake: no sockets, yet their failures."""
+"""`FakeTransport`, an httpx transport that calls the fake without a socket."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import anyio
 import httpx
+from starlette.types import ASGIApp
 
-from ._faults import Refuse
-from ._wire import ConnectionLostError
-
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+from plastiq_async.testing._faults import ConnectionLostError, Refuse
 
 __all__ = ["FakeTransport"]
 
 
 class FakeTransport(httpx.AsyncBaseTransport):
-    """Hands requests to an ASGI application, on asyncio and on trio.
+    """Pass requests to an ASGI application, on asyncio and on trio.
 
-    The read timeout of a request holds, so that a delayed answer ends in
-    `httpx.ReadTimeout` as it does over a socket. Closing it does nothing: one
-    fake may serve several clients, one after the other.
+    The read timeout of a request applies, so that a delayed response raises
+    `httpx.ReadTimeout` as it does over a socket. Closing the transport does
+    nothing, so that several clients can use one fake after the other.
+
+    Args:
+        app: Application of the fake.
     """
 
     def __init__(self, app: ASGIApp) -> None:
-        """Make a transport.
-
-        Args:
-            app: The fake's application.
-        """
         self._inner = httpx.ASGITransport(app=app)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request.
 
         Args:
-            request: What to send; to whichever host, it reaches the fake.
+            request: Request to send. It reaches the fake whatever its host is.
 
         Returns:
-            The fake's answer.
+            The response of the fake.
 
         Raises:
-            httpx.ConnectError: For `refuse_next()`.
-            httpx.RemoteProtocolError: For `drop_next()`.
-            httpx.ReadError: For `drop_next(after_processing=True)`.
-            httpx.ReadTimeout: The answer took longer than the read timeout.
+            httpx.ConnectError: `refuse_next()` applied.
+            httpx.RemoteProtocolError: `drop_next()` applied.
+            httpx.ReadError: `drop_next(after_processing=True)` applied.
+            httpx.ReadTimeout: The response took longer than the read timeout.
         """
         read_timeout = request.extensions.get("timeout", {}).get("read")
         try:
@@ -54,14 +47,14 @@ class FakeTransport(httpx.AsyncBaseTransport):
         except ConnectionLostError as error:
             fault = error.fault
         else:
-            message = "The answer took longer than the read timeout."
-            raise httpx.ReadTimeout(message, request=request)
-        # Outside the except block: over a socket there is no cause to be seen.
+            msg = "The response took longer than the read timeout."
+            raise httpx.ReadTimeout(msg, request=request)
+        # Outside the except block, because over a socket the error has no context.
         if isinstance(fault, Refuse):
-            message = "Connection refused."
-            raise httpx.ConnectError(message, request=request)
+            msg = "Connection refused."
+            raise httpx.ConnectError(msg, request=request)
         if fault.after_processing:
-            message = "Connection reset by peer."
-            raise httpx.ReadError(message, request=request)
-        message = "Server disconnected without sending a response."
-        raise httpx.RemoteProtocolError(message, request=request)
+            msg = "Connection reset by peer."
+            raise httpx.ReadError(msg, request=request)
+        msg = "Server disconnected without sending a response."
+        raise httpx.RemoteProtocolError(msg, request=request)

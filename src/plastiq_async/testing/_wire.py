@@ -1,112 +1,107 @@
-"""The fake's server side: one ASGI application.
+"""`Wire`, the ASGI middleware that receives every request.
 
-`Wire` is what happens to every request: it is recorded, given a trace ID, and
-struck by the next fault. Behind it are the routes, which only answer.
+It finds the route, records the request, applies the next fault and the checks of
+all operations, calls the route and sends its response.
 """
 
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 from uuid import uuid4
 
 import anyio
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ._answers import error_answer, fault_answer
-from ._checks import (
+from plastiq_async.testing._checks import (
     MAX_BODY_BYTES,
-    InvalidRequestError,
     bearer_token,
+    check_body,
     check_headers,
-    parse_trace_id,
-    requested_payer,
+    check_query,
+    parse_uuid4,
 )
-from ._faults import Delay, Drop, Fail, Garble, Refuse
-from ._records import RecordedRequest
+from plastiq_async.testing._errors import ApiError, NotFoundError, ValidationError
+from plastiq_async.testing._faults import (
+    ConnectionLostError,
+    Delay,
+    Drop,
+    Fail,
+    FaultQueue,
+    Garble,
+    Refuse,
+)
+from plastiq_async.testing._messages import ApiRequest, ApiResponse
+from plastiq_async.testing._records import RecordedRequest
+from plastiq_async.testing._responses import (
+    error_response,
+    fault_response,
+    http_response,
+)
+from plastiq_async.testing._routing import Match, RouteTable
+from plastiq_async.testing._state import FakeState
 
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+__all__ = ["make_app"]
 
-    from ._fake import FakePlastiq
-
-__all__ = ["ConnectionLostError", "make_app"]
-
-RECORDED = "plastiq_async.recorded_request"
-TRACE_ID = "plastiq_async.trace_id"
-
-
-class ConnectionLostError(Exception):
-    """Raised out of the application when a fault cuts the connection."""
-
-    def __init__(self, fault: Drop | Refuse) -> None:
-        """Keep the fault.
-
-        Args:
-            fault: Why the connection is lost.
-        """
-        super().__init__(f"FakePlastiq was told to lose the connection: {fault}")
-        self.fault = fault
+METHODS_WITH_BODY = ("PATCH", "POST", "PUT")
 
 
-def make_app(fake: FakePlastiq) -> Starlette:
-    """Make the ASGI application in front of a fake.
+def make_app(state: FakeState, faults: FaultQueue, table: RouteTable) -> Starlette:
+    """Make the ASGI application of a fake.
 
     Args:
-        fake: Holds the state and the faults.
+        state: State of the fake.
+        faults: Faults of the fake.
+        table: Routes of the fake.
 
     Returns:
         The application.
     """
-
-    async def create_client_secret(request: Request) -> Response:
-        return _create_client_secret(fake, request)
-
-    app = Starlette(
-        routes=[Route("/api/client-secrets", create_client_secret, methods=["POST"])],
-        middleware=[Middleware(Wire, fake=fake)],
-        exception_handlers={HTTPException: _answer_http_exception},
-    )
-    # The API has no redirects.
-    app.router.redirect_slashes = False
-    return app
+    middleware = Middleware(Wire, state=state, faults=faults, table=table)
+    return Starlette(middleware=[middleware])
 
 
 class Wire:
-    """ASGI middleware: record, trace, and go wrong as ordered."""
+    """ASGI middleware that responds to all HTTP requests by itself.
 
-    def __init__(self, app: ASGIApp, fake: FakePlastiq) -> None:
-        """Wrap an application.
+    Args:
+        app: ASGI application for lifespan and WebSocket.
+        state: State of the fake.
+        faults: Faults of the fake.
+        table: Routes of the fake.
+    """
 
-        Args:
-            app: Answers the requests.
-            fake: Where requests are recorded and faults come from.
-        """
+    def __init__(
+        self, app: ASGIApp, state: FakeState, faults: FaultQueue, table: RouteTable
+    ) -> None:
         self._app = app
-        self._fake = fake
+        self._state = state
+        self._faults = faults
+        self._table = table
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or pass on what is none.
+        """Serve one request, and pass everything else on.
 
         Args:
-            scope: The ASGI scope.
-            receive: The ASGI receive channel.
-            send: The ASGI send channel.
+            scope: ASGI scope.
+            receive: ASGI receive channel.
+            send: ASGI send channel.
 
         Raises:
-            ConnectionLostError: A fault cuts the connection.
+            ConnectionLostError: A fault closes the connection.
         """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        # Taken before the body is read: faults strike in order of arrival.
-        fault = self._fake.take_fault()
+        # `root_path` is set if the application is mounted below another one.
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        match = self._table.find(scope["method"], path)
+        operation = None if match.route is None else match.route.operation
+        # Taken before the body is read, so that faults apply in order of arrival.
+        fault = self._faults.take_fault(operation)
         if isinstance(fault, Refuse):
             await _hang_up(send, fault)
         request = Request(scope, receive)
@@ -114,76 +109,89 @@ class Wire:
             body = await _read_body(request)
         except ClientDisconnect:
             return
-        recorded, trace_text = _record(request, body)
-        self._fake.requests.append(recorded)
+        recorded, trace_id = _make_record(request, body, operation)
+        self._state.record(recorded)
         if isinstance(fault, Drop) and not fault.after_processing:
             await _hang_up(send, fault)
         if isinstance(fault, (Fail, Garble)):
-            answer = fault_answer(fault, trace_id=trace_text)
-            await answer(scope, receive, send)
+            http = fault_response(fault, trace_id=trace_id)
+            await http(scope, receive, send)
             return
+        delay = fault.seconds if isinstance(fault, Delay) else 0.0
+        response = self._respond(match, recorded, trace_id, delay)
+        if isinstance(fault, Drop):
+            await _hang_up(send, fault)
+        if isinstance(fault, Delay):
+            await anyio.sleep(delay)
+        http = http_response(response, trace_id=trace_id)
+        await http(scope, receive, send)
 
-        async def send_traced(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                if isinstance(fault, Drop):
-                    await _hang_up(send, fault)
-                if isinstance(fault, Delay):
-                    await anyio.sleep(fault.seconds)
-                MutableHeaders(scope=message)["Trace-Id"] = trace_text
-            await send(message)
+    def _respond(
+        self, match: Match, recorded: RecordedRequest, trace_id: str, delay: float
+    ) -> ApiResponse:
+        try:
+            return self._call_route(match, recorded, trace_id, delay)
+        except ApiError as error:
+            return error_response(error, trace_id=trace_id)
 
-        scope[RECORDED] = recorded
-        scope[TRACE_ID] = trace_text
-        await self._app(scope, receive, send_traced)
-
-
-def _create_client_secret(fake: FakePlastiq, request: Request) -> Response:
-    recorded: RecordedRequest = request.scope[RECORDED]
-    trace_text: str = request.scope[TRACE_ID]
-    if not fake.accepts_token(bearer_token(recorded.headers)):
-        return error_answer(
-            401, trace_id=trace_text, headers={"WWW-Authenticate": "Bearer"}
+    def _call_route(
+        self, match: Match, recorded: RecordedRequest, trace_id: str, delay: float
+    ) -> ApiResponse:
+        route = match.route
+        if route is None:
+            if match.allowed:
+                raise ApiError(405, headers={"Allow": ", ".join(match.allowed)})
+            raise NotFoundError
+        if not self._state.accepts_token(bearer_token(recorded.headers)):
+            raise ApiError(401, headers={"WWW-Authenticate": "Bearer"})
+        has_body = route.method in METHODS_WITH_BODY
+        check_headers(recorded.headers, has_body=has_body)
+        if len(recorded.body) > MAX_BODY_BYTES:
+            msg = f"body must not be larger than {MAX_BODY_BYTES} bytes"
+            raise ValidationError(msg)
+        request = ApiRequest(
+            operation=route.operation,
+            path_params=match.path_params,
+            query=check_query(recorded.query, route.query),
+            body=check_body(recorded.body) if has_body else {},
+            recorded=recorded,
+            trace_id=trace_id,
+            delay=delay,
         )
-    try:
-        check_headers(recorded.headers)
-        payer_id = requested_payer(recorded.body, fake.payer_ids)
-    except InvalidRequestError as error:
-        return error_answer(400, trace_id=trace_text, details=[str(error)])
-    client_secret = fake.secrets.issue(payer_id=payer_id, trace_id=recorded.trace_id)
-    return JSONResponse({"clientSecret": client_secret})
+        return route.handler(request, self._state)
 
 
-async def _answer_http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101  # registered for it alone
-    return error_answer(
-        error.status_code, trace_id=request.scope[TRACE_ID], headers=error.headers
-    )
-
-
-def _record(request: Request, body: bytes) -> tuple[RecordedRequest, str]:
+def _make_record(
+    request: Request, body: bytes, operation: str | None
+) -> tuple[RecordedRequest, str]:
     headers = {
         name: ", ".join(request.headers.getlist(name)) for name in request.headers
     }
-    # A valid one goes back as it came, the case of its letters included.
+    query = {
+        name: tuple(request.query_params.getlist(name)) for name in request.query_params
+    }
+    # A valid trace ID is sent back as it came, in the same letter case.
     trace_text = headers.get("trace-id", "")
-    trace_id = parse_trace_id(trace_text)
+    trace_id = parse_uuid4(trace_text)
     if trace_id is None:
         trace_id = uuid4()
         trace_text = str(trace_id)
     recorded = RecordedRequest(
         method=request.method,
-        path=request.url.path,
+        path=request.scope["path"],
         trace_id=trace_id,
         headers=MappingProxyType(headers),
         body=body,
+        query=MappingProxyType(query),
+        operation=operation,
     )
     return recorded, trace_text
 
 
 async def _read_body(request: Request) -> bytes:
-    """Read the body to its end, but keep no more than shows that it is too large.
+    """Read the whole body, but keep no more than shows that it is too large.
 
-    An answer before the end would be lost on clients that are still sending.
+    Clients that are still sending would not see a response to an unread body.
     """
     body = b""
     async for chunk in request.stream():
@@ -192,8 +200,8 @@ async def _read_body(request: Request) -> bytes:
 
 
 async def _hang_up(send: Send, fault: Drop | Refuse) -> NoReturn:
-    # A server closes the connection when an application fails in the middle of
-    # an answer; before it, the server would answer an orderly 500 by itself.
+    # A server closes the connection if an application fails within a response.
+    # Before the response starts, the server would send a complete 500 instead.
     await send(
         {
             "type": "http.response.start",
