@@ -1,4 +1,4 @@
-"""What the tests of the frameworks share: servers to choose from, an API, the log."""
+"""Fixtures for framework tests: ASGI servers, an API, sessions and the log."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from plastiq_async import PlastiqSession
 from plastiq_async.integrations.asgi import TraceIdFilter
 from plastiq_async.testing import FakePlastiq
-from tests.serving import in_uvicorn
+from tests.support.uvicorn_server import in_uvicorn
 
 
 @pytest.fixture(params=["uvicorn", "hypercorn"])
 def server(request: pytest.FixtureRequest) -> str:
-    """Serve with each of the ASGI servers."""
+    """Run the test with each of the ASGI servers."""
     return str(request.param)
 
 
@@ -37,7 +37,7 @@ def make_session(api: FakePlastiq) -> Callable[..., PlastiqSession]:
 
 @pytest.fixture
 def records() -> Iterator[list[logging.LogRecord]]:
-    """Keep what all loggers say at INFO or above, each with its trace ID."""
+    """Collect all log records at INFO or above, each with its trace ID."""
     kept: list[logging.LogRecord] = []
 
     class Handler(logging.Handler):
@@ -57,7 +57,7 @@ def records() -> Iterator[list[logging.LogRecord]]:
 
 @pytest.fixture
 def many_sockets() -> Iterator[None]:
-    """Let this process have some thousand sockets open."""
+    """Raise the limit of open files, because the test opens thousands of sockets."""
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))

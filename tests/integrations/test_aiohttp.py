@@ -1,4 +1,4 @@
-"""aiohttp.web applications on real sockets, and the fake API on another one."""
+"""aiohttp.web applications with the fake API, both on real sockets."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ from plastiq_async.integrations.aiohttp import (
     plastiq_session,
 )
 from plastiq_async.testing import FakePlastiq
-from tests.helpers import PAYER, eventually
-from tests.integrations.serving import burst, web_client_of
+from tests.support.sessions import PAYER
+from tests.support.timing import eventually
+from tests.support.web_clients import burst, web_client_of
 
 Sessions = Callable[..., PlastiqSession]
 
@@ -37,12 +38,12 @@ logger = logging.getLogger("tests.integrations")
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Run on asyncio alone, as aiohttp does."""
+    """Run on asyncio only, because aiohttp requires it."""
     return "asyncio"
 
 
 async def create(request: web.Request) -> web.Response:
-    """Create a client secret, and log for whom."""
+    """Create a client secret, and log the request's number."""
     plastiq = plastiq_session(request)
     payer = request.query.get("payer", PAYER)
     secret = await plastiq.client_secrets.create(payer, end_user=end_user_from(request))
@@ -51,7 +52,7 @@ async def create(request: web.Request) -> web.Response:
 
 
 def make_app(make_session: Callable[[], PlastiqSession]) -> web.Application:
-    """Return an application with all there is."""
+    """Return an application that uses the whole integration."""
     app = web.Application(middlewares=[answer_problems])
     app.cleanup_ctx.append(plastiq_context(make_session))
     add_device_cookie(app)
@@ -61,12 +62,12 @@ def make_app(make_session: Callable[[], PlastiqSession]) -> web.Application:
 
 
 async def test_example(api: FakePlastiq, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is documented works: a secret for the browser, which is known again."""
+    """The documented example creates a secret and recognises a returning browser."""
     documentation = inspect.getdoc(plastiq_async.integrations.aiohttp) or ""
     (code,) = re.findall(r"```python\n(.*?)```", documentation, re.DOTALL)
     namespace: dict[str, Any] = {}
     compiled = compile(code, "example", "exec", dont_inherit=True)
-    exec(compiled, namespace)  # noqa: S102  # what is there is to be true
+    exec(compiled, namespace)  # noqa: S102 -- the documented example itself
     monkeypatch.setenv("PLASTIQ_BASE_URL", api.base_url)
     monkeypatch.setenv("PLASTIQ_ACCESS_TOKEN", api.access_token)
     api.fail_next(400)
@@ -92,7 +93,7 @@ async def test_example(api: FakePlastiq, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 async def test_session(make_session: Sessions) -> None:
-    """The application has one session, which its sub-applications find, too."""
+    """The application has one session, which its sub-applications share."""
     app, inner = make_app(make_session), web.Application()
     inner.router.add_post("/", create)
     app.add_subapp("/inner", inner)
@@ -105,32 +106,33 @@ async def test_session(make_session: Sessions) -> None:
 
 
 async def test_without_session(records: list[logging.LogRecord]) -> None:
-    """Who forgot the context is told so, and not the browser."""
+    """Without the session context, the browser gets a 500, and the log says why."""
     app = web.Application(middlewares=[answer_problems])
     app.router.add_post("/", create)
     async with web_client_of(app) as client, client.post("/") as answer:
         assert answer.status == 500
         assert "cleanup_ctx" not in await answer.text()
     messages = [record.getMessage() for record in records]
-    assert any("no session: app.cleanup_ctx" in message for message in messages)
+    assert any("no session: call app.cleanup_ctx" in message for message in messages)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a\r\nb", None])
 def test_impossible_names(name: Any) -> None:
-    """What can be the name of no header or cookie is refused at the start."""
+    """An invalid header or cookie name is rejected at startup."""
     with pytest.raises(ConfigurationError, match=r"^header must be a name of"):
         add_trace_ids(web.Application(), header=name)
     with pytest.raises(ConfigurationError, match=r"^name must be a name of"):
         add_device_cookie(web.Application(), name=name)
 
 
+@pytest.mark.slow
 async def test_burst(
     make_session: Sessions,
     api: FakePlastiq,
     records: list[logging.LogRecord],
     many_sockets: None,
 ) -> None:
-    """Of 500 requests at once each has its own trace ID, from log to answer."""
+    """Each of 500 concurrent requests has its own trace ID in log and response."""
     app = make_app(lambda: make_session(timeout=50))
     async with web_client_of(app, backlog=1024) as client:
         answers = await burst(str(client._base_url), 500)
@@ -149,11 +151,12 @@ async def test_burst(
     assert {str(sent.trace_id) for sent in api.requests} == set(answered.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["httpx", "aiohttp"])
 async def test_browser_hangs_up(
     make_session: Sessions, api: FakePlastiq, transport: str
 ) -> None:
-    """Where aiohttp is told to cancel handlers, the session is as good as before."""
+    """If aiohttp cancels handlers of closed connections, the session still works."""
     cancelled = []
 
     @web.middleware
@@ -187,7 +190,7 @@ async def test_browser_hangs_up(
 async def test_problems(
     api: FakePlastiq, make_session: Sessions, records: list[logging.LogRecord]
 ) -> None:
-    """The browser gets a status and the trace ID; the log has the rest."""
+    """The browser gets a status code and the trace ID; the details are only logged."""
     statuses = []
     async with web_client_of(make_app(lambda: make_session(max_retries=0))) as client:
 
@@ -217,7 +220,7 @@ async def test_problems(
 
 
 async def test_answer_under_way(records: list[logging.LogRecord]) -> None:
-    """An answer that has begun cannot become another one: it breaks off."""
+    """An error after the response has started breaks the response off."""
 
     async def stream(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -246,7 +249,7 @@ async def test_answer_under_way(records: list[logging.LogRecord]) -> None:
     ],
 )
 async def test_proxies(options: Any, ip: str | None) -> None:
-    """Only so many proxies are believed, and only in the header that they use."""
+    """Only the configured number of proxies, and their header, are trusted."""
 
     async def endpoint(request: web.Request) -> web.Response:
         end_user = end_user_from(request, **options)
@@ -266,7 +269,7 @@ async def test_proxies(options: Any, ip: str | None) -> None:
 
 
 async def test_cookie_only_where_used() -> None:
-    """A browser gets an ID when its end user is asked for, whatever the answer."""
+    """The cookie is set only if the end user is requested, whatever the status code."""
 
     async def endpoint(request: web.Request) -> web.Response:
         if "ask" in request.query:
@@ -291,7 +294,7 @@ async def test_cookie_only_where_used() -> None:
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
 async def test_unix_socket(tmp_path: Path) -> None:
-    """Behind a Unix socket there is no address but what a proxy says."""
+    """Behind a Unix socket, the IP address comes only from a trusted proxy."""
 
     async def endpoint(request: web.Request) -> web.Response:
         ips = [end_user_from(request, trusted_proxies=number).ip for number in (0, 1)]

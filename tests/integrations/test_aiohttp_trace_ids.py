@@ -15,7 +15,7 @@ from plastiq_async.integrations.aiohttp import (
     add_trace_ids,
     end_user_from,
 )
-from tests.integrations.serving import web_client_of
+from tests.support.web_clients import web_client_of
 
 logger = logging.getLogger("tests.integrations")
 
@@ -25,18 +25,18 @@ OTHER = "fe278caa-e01d-4910-b975-5c19c21a6d8e"
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Run on asyncio alone, as aiohttp does."""
+    """Run on asyncio only, because aiohttp requires it."""
     return "asyncio"
 
 
 async def show(request: web.Request) -> web.Response:
-    """Show the trace ID in force."""
+    """Return the current trace ID as the response."""
     logger.info("in the application")
     return web.Response(text=str(current_trace_id()), headers={"trace-id": "old"})
 
 
 def make_traced(handler: Any = show, **options: Any) -> web.Application:
-    """Return an application with a trace ID and one route."""
+    """Return an application with trace IDs and one route."""
     app = web.Application()
     add_trace_ids(app, **options)
     app.router.add_get("/", handler)
@@ -45,7 +45,7 @@ def make_traced(handler: Any = show, **options: Any) -> web.Application:
 
 @pytest.mark.parametrize("sent", [VALID, VALID.upper()])
 async def test_valid_one_is_taken(sent: str, records: list[logging.LogRecord]) -> None:
-    """The handler, the log, aiohttp's included, and the answer have what came along."""
+    """A valid incoming trace ID is used in the handler, all logs and the response."""
     async with (
         web_client_of(make_traced()) as client,
         client.get("/", headers={"Trace-Id": sent}) as answer,
@@ -73,7 +73,7 @@ async def test_valid_one_is_taken(sent: str, records: list[logging.LogRecord]) -
 async def test_others_are_replaced(
     sent: list[str], records: list[logging.LogRecord]
 ) -> None:
-    """An invalid, duplicated or hostile one is neither used nor echoed nor logged."""
+    """An invalid or duplicated trace ID is replaced, and neither echoed nor logged."""
     headers = [("Trace-Id", value) for value in sent]
     async with web_client_of(make_traced()) as client:
         async with client.get("/", headers=headers) as answer:
@@ -88,7 +88,7 @@ async def test_others_are_replaced(
 
 
 async def test_every_answer(records: list[logging.LogRecord]) -> None:
-    """Whatever makes the answer and however it goes out, it carries the trace ID."""
+    """Every response has the trace ID, including streams and errors."""
 
     async def stream(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -111,17 +111,17 @@ async def test_every_answer(records: list[logging.LogRecord]) -> None:
             async with client.get(path, headers={"X-Request-ID": VALID}) as answer:
                 assert answer.headers.getall("X-Request-ID") == [VALID]
                 statuses[path] = answer.status
-        # Refused before any middleware.
+        # Rejected before any middleware.
         async with client.get("/", headers={"Expect": "wonders"}) as answer:
             assert UUID(answer.headers["X-Request-ID"]).version == 4
             assert answer.status == 417
     assert [*statuses.values()] == [200, 200, 403, 500, 404]
-    # aiohttp's own words about the error.
+    # aiohttp's own log record of the error.
     assert logged_ids(records, "aiohttp.server") == [VALID]
 
 
 async def test_websocket() -> None:
-    """A WebSocket has one, too, and the cookie, in the answer to its handshake."""
+    """The handshake response of a WebSocket has the trace ID and the cookie."""
 
     async def talk(request: web.Request) -> web.WebSocketResponse:
         device_id = end_user_from(request).device_id
@@ -142,7 +142,7 @@ async def test_websocket() -> None:
 
 
 async def test_sub_application() -> None:
-    """A sub-application that does it again agrees with the whole."""
+    """A sub-application that also adds trace IDs uses that of the application."""
     inner = make_traced(header="X-Request-ID")
     app = make_traced()
     app.add_subapp("/inner", inner)
@@ -156,5 +156,5 @@ async def test_sub_application() -> None:
 
 
 def logged_ids(records: list[logging.LogRecord], *names: str) -> list[str]:
-    """Return the trace IDs of some loggers' records."""
+    """Return the trace IDs of the records of some loggers."""
     return [vars(record)["trace_id"] for record in records if record.name in names]

@@ -1,4 +1,4 @@
-"""Trace IDs and device cookies in front of plain ASGI applications."""
+"""Trace ID and device cookie middleware with plain ASGI applications."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from plastiq_async.integrations.asgi import (
     TraceIdFilter,
     TraceIdMiddleware,
 )
-from tests.integrations.serving import client_of, over_websocket
+from tests.support.web_clients import client_of, over_websocket
 
 logger = logging.getLogger("tests.integrations")
 
@@ -39,7 +39,7 @@ REFUSED = [
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Say which trace ID is in force: in a log record, twice in a body, on a socket."""
+    """Show the current trace ID in a log record and in the body, or on a WebSocket."""
     if scope["type"] == "lifespan":
         for moment in ("startup", "shutdown"):
             assert await receive() == {"type": f"lifespan.{moment}"}
@@ -61,11 +61,12 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": text.encode()})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [VALID, VALID.upper()])
 async def test_valid_one_is_taken(
     server: str, sent: str, records: list[logging.LogRecord]
 ) -> None:
-    """The application, its log and the answer have the trace ID that came along."""
+    """A valid incoming trace ID is used in the application, log and response."""
     async with client_of(TraceIdMiddleware(app), server) as client:
         answer = await client.get("/", headers={"Trace-Id": sent})
     assert answer.text == VALID * 2
@@ -73,10 +74,11 @@ async def test_valid_one_is_taken(
     assert ids_of(records) == [VALID]
 
 
+@pytest.mark.slow
 async def test_others_are_replaced(
     server: str, records: list[logging.LogRecord]
 ) -> None:
-    """An invalid, duplicated or hostile one is neither used nor echoed nor logged."""
+    """An invalid or duplicated trace ID is replaced, and neither echoed nor logged."""
     logging.getLogger().setLevel(logging.DEBUG)
     answers = []
     async with client_of(TraceIdMiddleware(app), server) as client:
@@ -96,7 +98,7 @@ async def test_others_are_replaced(
 
 
 async def test_other_header(server: str) -> None:
-    """The header's name is a choice, and then the usual one means nothing."""
+    """With another header name configured, the default header is ignored."""
     traced = TraceIdMiddleware(app, header="X-Request-ID")
     async with client_of(traced, server) as client:
         headers = {"x-request-id": VALID, "trace-id": OTHER}
@@ -112,13 +114,13 @@ async def test_other_header(server: str) -> None:
     [(TraceIdMiddleware, "header"), (DeviceCookieMiddleware, "name")],
 )
 def test_impossible_names(middleware: Any, setting: str, name: object) -> None:
-    """What can be the name of no header or cookie is refused at the start."""
+    """An invalid header or cookie name is rejected at startup."""
     with pytest.raises(ConfigurationError, match=rf"^{setting} must be a name of"):
         middleware(app, **{setting: name})
 
 
 async def test_keep_alive(server: str) -> None:
-    """Requests on one connection have each their own."""
+    """Each request on a kept-alive connection has its own trace ID."""
     async with client_of(TraceIdMiddleware(app), server) as client:
         answers = [await client.get("/") for _ in range(3)]
     assert len({answer.headers["trace-id"] for answer in answers}) == 3
@@ -126,7 +128,7 @@ async def test_keep_alive(server: str) -> None:
 
 
 async def test_websocket(server: str) -> None:
-    """A WebSocket has one, too, in the answer to its handshake."""
+    """The handshake response of a WebSocket has the trace ID."""
     async with client_of(TraceIdMiddleware(app), server) as client:
         url = str(client.base_url)
         answered, texts, _ = await over_websocket(url, {"Trace-Id": VALID})
@@ -137,7 +139,7 @@ async def test_websocket(server: str) -> None:
 
 @pytest.mark.parametrize("middleware", [TraceIdMiddleware, DeviceCookieMiddleware])
 async def test_lifespan_passes(middleware: Any) -> None:
-    """What is neither a request nor a WebSocket goes through as it is."""
+    """Any scope other than a request or WebSocket is passed on unchanged."""
     seen = []
 
     async def application(*arguments: object) -> None:
@@ -150,7 +152,7 @@ async def test_lifespan_passes(middleware: Any) -> None:
 
 
 async def test_reset_after_an_error() -> None:
-    """The context of the server is as before, however the application ends."""
+    """The trace context of the server is restored if the application raises."""
     error = KeyError("x")
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -169,7 +171,7 @@ async def test_reset_after_an_error() -> None:
 
 
 async def test_nested(server: str) -> None:
-    """A second one further in agrees with the first."""
+    """An inner middleware uses the trace ID of the outer one."""
     inner = TraceIdMiddleware(TraceIdMiddleware(app), header="X-Request-ID")
     async with client_of(TraceIdMiddleware(inner), server) as client:
         answer = await client.get("/", headers={"X-Request-ID": VALID})
@@ -182,8 +184,8 @@ async def test_nested(server: str) -> None:
 async def test_access_log_of_uvicorn(
     records: list[logging.LogRecord], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Uvicorn's line about a request has its trace ID."""
-    # A sandbox in this process, of another test, has made it silent.
+    """Uvicorn's access log has the request's trace ID."""
+    # A sandbox that another test ran in this process has silenced it.
     caplog.set_level(logging.INFO, "uvicorn.access")
     async with client_of(TraceIdMiddleware(app), "uvicorn") as client:
         await client.get("/", headers={"Trace-Id": VALID})
@@ -191,7 +193,7 @@ async def test_access_log_of_uvicorn(
 
 
 def test_filter_outside() -> None:
-    """Outside of requests a record has a hyphen, and nothing is held back."""
+    """Outside of requests, a log record has a hyphen and is not filtered out."""
     record = logging.makeLogRecord({"msg": "x"})
     assert TraceIdFilter().filter(record) is True
     assert vars(record)["trace_id"] == "-"

@@ -1,4 +1,4 @@
-"""The cookie by which a browser is known again."""
+"""The cookie that identifies a returning browser."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from plastiq_async.integrations._device import DeviceCookie, is_secure
+from plastiq_async.integrations._device import DeviceCookie, needs_secure
 
 ID = "0123456789abcdef0123456789abcdef"
 
@@ -33,31 +33,32 @@ ID = "0123456789abcdef0123456789abcdef"
         ([f"device={ID}\r\nx: y"], None),
     ],
 )
-def test_read(lines: list[str], known: str | None) -> None:
-    """Only what was made here is taken from a request."""
-    assert DeviceCookie("device").read(lines).known == known
+def test_parse(lines: list[str], known: str | None) -> None:
+    """Only an ID in our own format is accepted from a request."""
+    assert DeviceCookie("device").parse(lines).id == known
 
 
 def test_name_is_no_pattern() -> None:
-    """A dot in the name is a dot."""
-    assert DeviceCookie("d.x").read([f"dax={ID}"]).known is None
-    assert DeviceCookie("d.x").read([f"d.x={ID}"]).known == ID
+    """The cookie name is matched literally, so a dot matches only a dot."""
+    assert DeviceCookie("d.x").parse([f"dax={ID}"]).id is None
+    assert DeviceCookie("d.x").parse([f"d.x={ID}"]).id == ID
 
 
 def test_made_when_asked_for() -> None:
-    """Who is not known gets an ID, random and once, and who is known keeps theirs."""
+    """A new browser gets one random ID on request, and a known one keeps its ID."""
     cookie = DeviceCookie("device")
-    first, second, known = (cookie.read(lines) for lines in ([], [], [f"device={ID}"]))
-    assert first.issued is None
-    assert re.fullmatch(r"[0-9a-f]{32}", first.id)
-    assert first.id == first.id == first.issued != second.id
-    assert (known.id, known.issued) == (ID, None)
+    first, second, known = (cookie.parse(lines) for lines in ([], [], [f"device={ID}"]))
+    assert first.id is None
+    assert first.new_id is None
+    assert re.fullmatch(r"[0-9a-f]{32}", first.ensure_id())
+    assert first.ensure_id() == first.id == first.new_id != second.ensure_id()
+    assert (known.ensure_id(), known.new_id) == (ID, None)
 
 
 @pytest.mark.parametrize("secure", [True, False])
-def test_write(secure: bool) -> None:
-    """The browser keeps it for long, and shows it to no script and no other host."""
-    written = DeviceCookie("device").write(ID, secure=secure)
+def test_format(secure: bool) -> None:
+    """The cookie is long-lived, and hidden from scripts and other hosts."""
+    written = DeviceCookie("device").format(ID, secure=secure)
     pair, *attributes = written.split("; ")
     assert pair == f"device={ID}"
     expected = ["Max-Age=34560000", "Path=/", "HttpOnly", "SameSite=Lax"]
@@ -69,8 +70,8 @@ def test_write(secure: bool) -> None:
     "host", ["localhost", "LOCALHOST:8000", "a.localhost", "127.0.0.1:80", "[::1]:80"]
 )
 def test_plain_loopback(scheme: str, host: str) -> None:
-    """A developer's browser may have it without https."""
-    assert not is_secure(scheme, [host], ["host", "cookie"])
+    """Without HTTPS on loopback, the cookie is not marked as Secure."""
+    assert not needs_secure(scheme, [host], ["host", "cookie"])
 
 
 @pytest.mark.parametrize(
@@ -93,5 +94,5 @@ def test_plain_loopback(scheme: str, host: str) -> None:
     ],
 )
 def test_secure(scheme: str, hosts: list[str], names: list[str]) -> None:
-    """Everybody else's is for https alone: a proxy may have taken it off."""
-    assert is_secure(scheme, hosts, ["host", *names])
+    """Otherwise the cookie is Secure, because a proxy may have terminated HTTPS."""
+    assert needs_secure(scheme, hosts, ["host", *names])

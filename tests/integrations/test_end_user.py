@@ -1,4 +1,4 @@
-"""Which address a request came from, and what else is known of its end user."""
+"""The end user of a request: IP address, user agent and device ID."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from plastiq_async.integrations._end_user import make_end_user
 
 
 def end_user(**pieces: Any) -> EndUser:
-    """Return the end user of some pieces of a request."""
+    """Return the end user of a request with these properties."""
     nothing: dict[str, Any] = {
         "user_agents": [],
         "peer": None,
@@ -41,7 +41,7 @@ def end_user(**pieces: Any) -> EndUser:
     ],
 )
 def test_peer(peer: str | None, ip: str | None) -> None:
-    """Without proxies to trust it is the connection's other end, where that has one."""
+    """Without trusted proxies, the IP address is that of the peer, if it has one."""
     forged = ["198.51.100.66"]
     assert end_user(peer=peer, forwarded=forged).ip == ip
 
@@ -75,7 +75,7 @@ def test_peer(peer: str | None, ip: str | None) -> None:
     ],
 )
 def test_entry(entry: str, ip: str | None) -> None:
-    """A proxy's entry may have brackets and a port; what is no address is dropped."""
+    """A proxy's entry may have brackets and a port; an invalid address is dropped."""
     found = end_user(peer="10.0.0.1", forwarded=[entry], trusted_proxies=1)
     assert found == EndUser(ip=ip)
 
@@ -115,7 +115,7 @@ def test_entry(entry: str, ip: str | None) -> None:
 def test_counted_from_the_right(
     header: str, lines: list[str], proxies: int, ip: str | None
 ) -> None:
-    """Over all lines; with fewer entries than proxies it is nobody's address."""
+    """Entries are counted from the right over all lines; too few give no address."""
     found = end_user(
         peer="10.0.0.1",
         forwarded=lines,
@@ -147,7 +147,7 @@ def test_counted_from_the_right(
     ],
 )
 def test_forwarded_element(element: str, ip: str | None) -> None:
-    """The standard's own syntax, as proxies write it; what is not of it is dropped."""
+    """A Forwarded element is parsed as proxies write it; an invalid one is dropped."""
     found = end_user(
         forwarded=["for=192.0.2.1", element] if element else [],
         forwarded_header="Forwarded",
@@ -159,7 +159,7 @@ def test_forwarded_element(element: str, ip: str | None) -> None:
 @settings(deadline=None)
 @given(st.text('for="\\;,.:[]0123456789 \t_a', max_size=60), st.booleans())
 def test_strangers_change_nothing(forged: str, same_line: bool) -> None:
-    """What comes before the proxies' entries, however broken, does not shift them."""
+    """Untrusted entries, even malformed ones, do not change which entry is used."""
     entries = {
         "X-Forwarded-For": ["203.0.113.7", "[2001:db8::1]:80"],
         "Forwarded": ['for=203.0.113.7;host="a,b"', 'for="[2001:db8::1]:80"'],
@@ -180,7 +180,7 @@ def test_strangers_change_nothing(forged: str, same_line: bool) -> None:
     [" ", ",", '"', "a", "\\", 'for="', "a=b;", ",a=", 'a="",', ", for=x ", " ; "],
 )
 def test_long_headers_take_no_time(piece: str) -> None:
-    """What a server lets through is looked through once, not over and over."""
+    """Parsing a long header takes linear time."""
     started = time.process_time()
     line = piece * (60_000 // len(piece))
     for text in (line, f"{line}!", f"for={line}", f"for=a{line}!"):
@@ -201,26 +201,26 @@ def test_long_headers_take_no_time(piece: str) -> None:
     ],
 )
 def test_user_agent(user_agents: list[str], kept: str | None) -> None:
-    """One that cannot go on as it is, is dropped."""
+    """A user agent that cannot be sent as a header is dropped."""
     assert end_user(user_agents=user_agents) == EndUser(user_agent=kept)
 
 
 def test_device_id() -> None:
-    """The device's ID is there if there is one."""
+    """The device ID is included if there is one."""
     assert end_user(device_id="a1").device_id == "a1"
     assert end_user() == EndUser()
 
 
 @pytest.mark.parametrize("proxies", [-1, 1.0, "1", None, True])
 def test_impossible_number_of_proxies(proxies: object) -> None:
-    """What is no number of proxies is refused."""
+    """An invalid number of proxies is rejected."""
     with pytest.raises(ConfigurationError, match=r"^trusted_proxies must be an int"):
         end_user(trusted_proxies=proxies)
 
 
 @pytest.mark.parametrize("proxies", [0, 1])
 def test_impossible_header(proxies: int) -> None:
-    """A header of another syntax is refused, whether it would be read or not."""
+    """An unsupported header is rejected, even if there are no trusted proxies."""
     with pytest.raises(
         ConfigurationError,
         match=r"^forwarded_header must be one of X-Forwarded-For, Forwarded$",

@@ -1,4 +1,4 @@
-"""FastAPI applications on real servers, and the fake API on another one."""
+"""FastAPI applications with the fake API, both on real servers."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from plastiq_async.integrations.fastapi import (
     plastiq_session,
 )
 from plastiq_async.testing import FakePlastiq
-from tests.helpers import PAYER
-from tests.integrations.serving import burst, client_of, over_websocket
+from tests.support.sessions import PAYER
+from tests.support.web_clients import burst, client_of, over_websocket
 
 Sessions = Callable[..., PlastiqSession]
 
@@ -34,14 +34,14 @@ logger = logging.getLogger("tests.integrations")
 
 
 async def create(plastiq: Plastiq, request: Request) -> str:
-    """Create a client secret, and log for whom."""
+    """Create a client secret, and log the request's number."""
     secret = await plastiq.client_secrets.create(PAYER, end_user=end_user_from(request))
     logger.info("created for %s", request.query_params.get("number"))
     return secret.client_secret
 
 
 def make_app(make_session: Callable[[], PlastiqSession]) -> FastAPI:
-    """Return an application with all there is, and one route."""
+    """Return an application that uses the whole integration, with one route."""
     app = FastAPI(lifespan=plastiq_lifespan(make_session))
     app.add_middleware(DeviceCookieMiddleware)
     app.add_middleware(TraceIdMiddleware)
@@ -55,15 +55,16 @@ def example() -> FastAPI:
     (code,) = re.findall(r"```python\n(.*?)```", documentation, re.DOTALL)
     namespace: dict[str, Any] = {"__name__": "example"}
     compiled = compile(code, "example", "exec", dont_inherit=True)
-    exec(compiled, namespace)  # noqa: S102  # what is there is to be true
+    exec(compiled, namespace)  # noqa: S102 -- the documented example itself
     app: FastAPI = namespace["app"]
     return app
 
 
+@pytest.mark.slow
 async def test_example(
     server: str, api: FakePlastiq, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is documented works: a secret for the browser, which is known again."""
+    """The documented example creates a secret and recognises a returning browser."""
     monkeypatch.setenv("PLASTIQ_BASE_URL", api.base_url)
     monkeypatch.setenv("PLASTIQ_ACCESS_TOKEN", api.access_token)
     async with client_of(example(), server) as client:
@@ -88,8 +89,9 @@ async def test_example(
         assert request.headers["trace-id"] == answer.headers["Trace-Id"]
 
 
+@pytest.mark.slow
 async def test_one_session(server: str, make_session: Sessions) -> None:
-    """All requests have the same session, and the end of the server closes it."""
+    """All requests share one session, which is closed when the server stops."""
     sessions = []
 
     def make() -> PlastiqSession:
@@ -104,8 +106,9 @@ async def test_one_session(server: str, make_session: Sessions) -> None:
     assert "(closed)" in repr(sessions)
 
 
+@pytest.mark.slow
 async def test_own_lifespan(server: str, make_session: Sessions) -> None:
-    """A lifespan of the user's own goes together with ours."""
+    """Our lifespan can be combined with the user's own."""
     moments = []
 
     @asynccontextmanager
@@ -129,10 +132,11 @@ async def test_own_lifespan(server: str, make_session: Sessions) -> None:
     assert moments == ["start", "end"]
 
 
+@pytest.mark.slow
 async def test_sub_application_and_websocket(
     server: str, make_session: Sessions, api: FakePlastiq
 ) -> None:
-    """What is mounted has the session of the whole, and so have WebSockets."""
+    """Mounted applications and WebSockets share the application's session."""
     inner = FastAPI()
     inner.post("/")(create)
 
@@ -157,7 +161,7 @@ async def test_sub_application_and_websocket(
 
 
 async def test_without_lifespan(server: str, records: list[logging.LogRecord]) -> None:
-    """Who forgot the lifespan is told so, and not the browser."""
+    """Without the lifespan, the browser gets a 500, and the log says why."""
     app = FastAPI(exception_handlers={PlastiqError: answer_problem})
     app.post("/")(create)
     async with client_of(app, server) as client:
@@ -165,13 +169,12 @@ async def test_without_lifespan(server: str, records: list[logging.LogRecord]) -
     assert answer.status_code == 500
     assert "lifespan" not in answer.text
     (message,) = messages_of(records, "plastiq_async.integrations")
-    assert (
-        "ConfigurationError: no session: make the application with lifespan=" in message
-    )
+    assert "ConfigurationError: no session: use FastAPI(lifespan=" in message
 
 
+@pytest.mark.slow
 async def test_two_servers(make_session: Sessions) -> None:
-    """Each event loop that serves the application has a session of its own."""
+    """Each event loop that serves the application has its own session."""
     sessions = []
 
     def make() -> PlastiqSession:
@@ -186,7 +189,7 @@ async def test_two_servers(make_session: Sessions) -> None:
 
 
 async def test_override(fake_plastiq: FakePlastiq) -> None:
-    """A test needs neither server nor lifespan: it overrides the dependency."""
+    """A test can override the dependency, and needs neither server nor lifespan."""
     app = FastAPI()
     app.post("/")(create)
     async with (
@@ -204,6 +207,7 @@ async def test_override(fake_plastiq: FakePlastiq) -> None:
     assert answer.json() in fake_plastiq.secrets
 
 
+@pytest.mark.slow
 async def test_burst(
     server: str,
     make_session: Sessions,
@@ -211,7 +215,7 @@ async def test_burst(
     records: list[logging.LogRecord],
     many_sockets: None,
 ) -> None:
-    """Of 500 requests at once each has its own trace ID, from log to answer."""
+    """Each of 500 concurrent requests has its own trace ID in log and response."""
     app = make_app(lambda: make_session(timeout=50))
     async with client_of(app, server) as client:
         answers = await burst(str(client.base_url), 500)
@@ -226,7 +230,7 @@ async def test_burst(
 
 
 async def test_threads_and_background_tasks(server: str) -> None:
-    """Functions that are not async, and what runs after the answer, are traced."""
+    """Sync endpoints and background tasks have the request's trace ID."""
     traced = []
     done = anyio.Event()
     app = FastAPI()
@@ -247,9 +251,10 @@ async def test_threads_and_background_tasks(server: str) -> None:
     assert answer.json() == answer.headers["Trace-Id"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whole", [False, True])
 async def test_unhandled_error(server: str, whole: bool) -> None:
-    """What Starlette answers to a bug is traced where the whole is wrapped."""
+    """Starlette's 500 response has a trace ID only if the whole app is wrapped."""
     app = FastAPI()
 
     @app.get("/")

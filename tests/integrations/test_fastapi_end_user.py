@@ -1,4 +1,4 @@
-"""Who is at the browser of a FastAPI application, on real servers."""
+"""The end user of FastAPI requests, on real servers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from fastapi import FastAPI, Request, Response
 
 from plastiq_async.integrations.asgi import DeviceCookieMiddleware
 from plastiq_async.integrations.fastapi import end_user_from
-from tests.integrations.serving import client_of
-from tests.serving import in_uvicorn
+from tests.support.uvicorn_server import in_uvicorn
+from tests.support.web_clients import client_of
 
 
 async def test_cookie_only_where_used(server: str) -> None:
-    """A browser gets an ID when its end user is asked for, whatever the answer."""
+    """The cookie is set only if the end user is requested, whatever the status code."""
     app = FastAPI()
     app.add_middleware(DeviceCookieMiddleware, name="d")
 
@@ -38,6 +38,7 @@ async def test_cookie_only_where_used(server: str) -> None:
         assert answer.headers["Set-Cookie"].endswith("; Secure")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "ip"),
     [
@@ -49,7 +50,7 @@ async def test_cookie_only_where_used(server: str) -> None:
     ],
 )
 async def test_proxies(server: str, options: Any, ip: str | None) -> None:
-    """Only so many proxies are believed, and only in the header that they use."""
+    """Only the configured number of proxies, and their header, are trusted."""
     app = FastAPI()
 
     @app.get("/")
@@ -67,7 +68,7 @@ async def test_proxies(server: str, options: Any, ip: str | None) -> None:
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
 async def test_unix_socket(tmp_path: Path) -> None:
-    """Behind a Unix socket there is no address but what a proxy says."""
+    """Behind a Unix socket, the IP address comes only from a trusted proxy."""
     app = FastAPI()
 
     @app.get("/{proxies}")

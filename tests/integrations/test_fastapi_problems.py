@@ -1,4 +1,4 @@
-"""Errors in FastAPI applications, from the API to the browser, on real servers."""
+"""Problem responses of FastAPI applications, on real servers."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from plastiq_async import PlastiqError, PlastiqSession, ServiceUnavailableError
 from plastiq_async.integrations.asgi import TraceIdMiddleware
 from plastiq_async.integrations.fastapi import Plastiq, answer_problem, plastiq_lifespan
 from plastiq_async.testing import FakePlastiq
-from tests.helpers import PAYER
-from tests.integrations.serving import client_of, over_websocket
+from tests.support.sessions import PAYER
+from tests.support.web_clients import client_of, over_websocket
 
 Sessions = Callable[..., PlastiqSession]
 LOGGER = "plastiq_async.integrations"
 
 
 def make_app(make_session: Callable[[], PlastiqSession] = PlastiqSession) -> FastAPI:
-    """Return an application that answers errors, with one route."""
+    """Return an application with problem responses and one route."""
     app = FastAPI(lifespan=plastiq_lifespan(make_session))
     app.add_middleware(TraceIdMiddleware)
     app.add_exception_handler(PlastiqError, answer_problem)
@@ -37,13 +37,14 @@ def make_app(make_session: Callable[[], PlastiqSession] = PlastiqSession) -> Fas
     return app
 
 
+@pytest.mark.slow
 async def test_problems(
     server: str,
     api: FakePlastiq,
     make_session: Sessions,
     records: list[logging.LogRecord],
 ) -> None:
-    """The browser gets a status and the trace ID; the log has the rest."""
+    """The browser gets a status code and the trace ID; the details are only logged."""
     app = make_app(lambda: make_session(max_retries=0))
     statuses = []
     async with client_of(app, server) as client:
@@ -82,10 +83,11 @@ async def test_problems(
     assert any("inside" in record.getMessage() for record in records)
 
 
+@pytest.mark.slow
 async def test_answer_under_way(
     server: str, api: FakePlastiq, make_session: Sessions
 ) -> None:
-    """An answer that has begun cannot become another one: it breaks off."""
+    """An error after the response has started breaks the response off."""
     app = make_app(make_session)
 
     @app.get("/stream")
@@ -101,6 +103,7 @@ async def test_answer_under_way(
             await client.get("/stream")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("moment", "expected"),
     [("before", 403), ("during", 1011), ("after", 3000), ("gone", 1000)],
@@ -108,7 +111,7 @@ async def test_answer_under_way(
 async def test_websocket(
     server: str, moment: str, expected: int, records: list[logging.LogRecord]
 ) -> None:
-    """A WebSocket is closed with a code that says whose fault it was."""
+    """An error on a WebSocket gives a 403 before the handshake, then code 1011."""
     app = make_app(lambda: PlastiqSession("token"))
 
     @app.websocket("/")
@@ -134,7 +137,7 @@ async def test_websocket(
 
 
 async def test_websocket_just_gone() -> None:
-    """A server that cannot tell the browser any more is no further error."""
+    """If the browser has disconnected, closing the WebSocket raises no second error."""
     sent = []
 
     async def receive() -> Any:

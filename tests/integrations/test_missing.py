@@ -29,7 +29,7 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 def test_not_installed(
     name: str, lacking: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who lacks the framework is told what to install, in one line."""
+    """Without the framework, a one-line error says what to install."""
     module = f"plastiq_async.integrations.{name}"
     monkeypatch.delitem(sys.modules, module, raising=False)
     for loaded in [one for one in sys.modules if one.startswith(f"{lacking}.")]:
@@ -43,11 +43,12 @@ def test_not_installed(
     assert info.value.__suppress_context__
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "needed"), [("fastapi", "pydantic"), ("aiohttp", "yarl")]
 )
 def test_something_else_is_missing(name: str, needed: str) -> None:
-    """A framework that lacks something itself is not said to be missing."""
+    """If a dependency of the framework is missing, the framework is not blamed."""
     code = f"import sys; sys.modules['{needed}'] = None\n"
     code += f"import plastiq_async.integrations.{name}"
     done = run(code)
@@ -55,9 +56,10 @@ def test_something_else_is_missing(name: str, needed: str) -> None:
     assert f"\nModuleNotFoundError: import of {needed} halted; " in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["plastiq_async", "plastiq_async.integrations"])
 def test_not_imported(package: str) -> None:
-    """Nobody pays for an integration without naming it."""
+    """Importing the package imports no integration."""
     code = f"import {package}, sys; print(*sys.modules)"
     loaded = set(run(code).stdout.split())
     assert package in loaded

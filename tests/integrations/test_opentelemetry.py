@@ -1,4 +1,4 @@
-"""A span around each call: what it says, and when."""
+"""The OpenTelemetry span of each call: attributes, status and duration."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from plastiq_async import PlastiqError, PlastiqSession
 from plastiq_async.integrations.opentelemetry import OpenTelemetryMiddleware
 from plastiq_async.middleware import Handler, Middleware
 from plastiq_async.testing import FakePlastiq
-from tests.helpers import PAYER, session_for
-from tests.servers import Server, Step
-from tests.steps import answer, drop, ignore
+from tests.support.sessions import PAYER, session_for
+from tests.support.socket_server import Server, Step
+from tests.support.steps import answer, drop, ignore
 
 TRACE_ID = UUID("0b4e3c1a-5d3e-4f0a-9c55-3f9f8a4f1f11")
 
 
 class Spans(InMemorySpanExporter):
-    """Keeps the spans of the calls that go through its `middleware`."""
+    """A recorder of the spans of calls through its `middleware`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,19 +40,19 @@ class Spans(InMemorySpanExporter):
         self.middleware = OpenTelemetryMiddleware(provider)
 
     def only(self) -> tuple[ReadableSpan, dict[str, Any]]:
-        """Return the one span that there is, and its attributes."""
+        """Return the only span and its attributes."""
         (span,) = self.get_finished_spans()
         return span, dict(span.attributes or {})
 
 
 @pytest.fixture
 def spans() -> Spans:
-    """Set OpenTelemetry's SDK up."""
+    """Set up OpenTelemetry's SDK."""
     return Spans()
 
 
 def fake_session(fake: FakePlastiq, *middleware: Middleware) -> PlastiqSession:
-    """Return a session with the fake; it holds nothing that must be closed."""
+    """Return a session with the fake; it needs no closing."""
     return PlastiqSession(
         fake.access_token,
         base_url=fake.base_url,
@@ -62,7 +62,7 @@ def fake_session(fake: FakePlastiq, *middleware: Middleware) -> PlastiqSession:
 
 
 async def test_success(spans: Spans, fake_plastiq: FakePlastiq) -> None:
-    """A call is a span with its trace ID, around whatever is inside."""
+    """A call creates a span with its trace ID, which is the parent of inner spans."""
     inside: list[SpanContext] = []
 
     async def watch(request: httpx.Request, call_next: Handler) -> httpx.Response:
@@ -90,7 +90,7 @@ async def test_success(spans: Spans, fake_plastiq: FakePlastiq) -> None:
 
 @pytest.mark.usefixtures("quick_retries")
 async def test_retried(spans: Spans, fake_plastiq: FakePlastiq) -> None:
-    """However many the attempts, it is one span, of one that succeeded."""
+    """A call that succeeds after retries creates one span without an error."""
     fake_plastiq.fail_next(503)
     fake_plastiq.drop_next()
     session = fake_session(fake_plastiq, spans.middleware)
@@ -117,7 +117,7 @@ async def test_retried(spans: Spans, fake_plastiq: FakePlastiq) -> None:
 async def test_failure(
     step: Step, name: str, attempts: int, status: int | None, spans: Spans
 ) -> None:
-    """What the call raises is on its span: the type, the text, the stack trace."""
+    """The span of a failed call has the error's type, text and stack trace."""
     with Server(step) as server:
         async with session_for(server, middleware=[spans.middleware]) as session:
             with pytest.raises(PlastiqError) as info:
@@ -137,7 +137,7 @@ async def test_failure(
 
 
 async def test_failure_of_others(spans: Spans) -> None:
-    """So is what a token provider or another middleware raises."""
+    """The same holds for errors of a token provider or another middleware."""
 
     async def provide() -> str:
         raise ZeroDivisionError
@@ -152,7 +152,7 @@ async def test_failure_of_others(spans: Spans) -> None:
 
 
 async def test_trace_id_of_the_server(spans: Spans) -> None:
-    """It is the one that the server used, of errors, too."""
+    """The span has the trace ID of the response, also if that is an error response."""
     theirs = str(uuid4())
     options = {"middleware": [spans.middleware], "verify_trace_id": False}
     with Server(answer(trace_id=theirs), answer(400, trace_id=theirs)) as server:
@@ -166,7 +166,7 @@ async def test_trace_id_of_the_server(spans: Spans) -> None:
 
 
 async def test_answer_without_a_trace_id(spans: Spans) -> None:
-    """Without one in the answer, it is the one that was sent."""
+    """If the response has no trace ID, the span has the one that was sent."""
     with Server(answer(trace_id=None)) as server:
         async with session_for(server, middleware=[spans.middleware]) as session:
             await session.client_secrets.create(PAYER, trace_id=TRACE_ID)
@@ -175,7 +175,7 @@ async def test_answer_without_a_trace_id(spans: Spans) -> None:
 
 
 async def test_deadline(spans: Spans) -> None:
-    """A call whose deadline passed has timed out, whatever it looks like inside."""
+    """A call that misses its deadline has a timeout error on its span."""
     with Server(ignore) as server:
         async with session_for(server, middleware=[spans.middleware]) as session:
             with pytest.raises(TimeoutError):
@@ -188,7 +188,7 @@ async def test_deadline(spans: Spans) -> None:
 
 
 async def test_cancellation(spans: Spans) -> None:
-    """A call that somebody gave up ended without a result, before its deadline."""
+    """A cancelled call has the cancellation as the error on its span."""
     with Server(ignore) as server:
         async with session_for(server, middleware=[spans.middleware]) as session:
             with anyio.move_on_after(0.1):
@@ -201,7 +201,7 @@ async def test_cancellation(spans: Spans) -> None:
 
 
 async def test_many_at_once(spans: Spans, fake_plastiq: FakePlastiq) -> None:
-    """Each call has its own span, below that of the task that makes it."""
+    """Each call has its own span, whose parent is that of the calling task."""
     tracer = TracerProvider(shutdown_on_exit=False).get_tracer("tests")
     session = fake_session(fake_plastiq, spans.middleware)
 
@@ -224,7 +224,7 @@ async def test_many_at_once(spans: Spans, fake_plastiq: FakePlastiq) -> None:
 
 
 async def test_without_an_sdk(fake_plastiq: FakePlastiq) -> None:
-    """Where no SDK is set up, it is not in the way."""
+    """Without an SDK, calls work and nothing is recorded."""
     inside: list[bool] = []
 
     async def watch(request: httpx.Request, call_next: Handler) -> httpx.Response:

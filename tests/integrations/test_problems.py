@@ -1,4 +1,4 @@
-"""What becomes of an error: an answer that gives nothing away, and a log line."""
+"""Problem responses and log records for errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STATUSES = {
 
 
 def make_error(name: str) -> errors.PlastiqError:
-    """Return an error full of what is nobody else's business."""
+    """Return an error with details that must not reach the browser."""
     kind = getattr(errors, name)
     if issubclass(kind, errors.APIStatusError):
         error: errors.PlastiqError = kind("inside", 418, "CODE", ("detail",), 1.2)
@@ -45,9 +45,9 @@ def make_error(name: str) -> errors.PlastiqError:
     return error
 
 
-@pytest.mark.parametrize("name", errors.__all__)
+@pytest.mark.parametrize("name", STATUSES)
 def test_every_error(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Each has its status, and all that the browser gets is on the list."""
+    """Each error has its status code; the problem response has only listed fields."""
     error = make_error(name)
     problem = report_problem(error)
     assert problem.status == STATUSES[name]
@@ -75,22 +75,28 @@ def test_every_error(name: str, caplog: pytest.LogCaptureFixture) -> None:
     assert (record.exc_info is None) == of_a_call
 
 
+def test_no_error_is_missing() -> None:
+    """Every error class has a status code."""
+    exported = [getattr(errors, name) for name in errors.__all__]
+    assert [cls.__name__ for cls in exported if isinstance(cls, type)] == list(STATUSES)
+
+
 def test_no_retry_after() -> None:
-    """Without a time from the API there is none for the browser; 0 is one."""
+    """Retry-After is sent only if the API sent one; 0 counts as one."""
     for seconds, expected in ((None, None), (0.0, "0"), (0.01, "1")):
         error = errors.RateLimitError("inside", 429, retry_after=seconds)
         assert report_problem(error).headers.get("Retry-After") == expected
 
 
 def test_other_errors() -> None:
-    """What is none of ours is a plain 500."""
+    """An exception that is not a PlastiqError becomes a plain 500."""
     problem = report_problem(KeyError("inside"))
     assert problem.status == 500
     assert b"inside" not in problem.body
 
 
 def test_trace_id_of_the_request() -> None:
-    """An error that knows none gets the request's, if that has one."""
+    """An error without a trace ID gets that of the request, if there is one."""
     error = errors.ConfigurationError("inside")
     assert "trace_id" not in json.loads(report_problem(error).body)
     with trace_context() as trace_id:

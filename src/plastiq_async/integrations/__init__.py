@@ -1,1 +1,1 @@
-"""What joins the session to frameworks: imported by name, never by the package."""
+"""Integrations with web frameworks and OpenTelemetry; import each by its name."""

@@ -1,4 +1,4 @@
-"""What an ASGI application is made of, as types; asgiref and Starlette agree."""
+"""Types of ASGI applications, compatible with those of asgiref and Starlette."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cookie by which a browser is known again; no framework in here."""
+"""Device cookie: a random ID by which a returning browser is recognised."""
 
 from __future__ import annotations
 
@@ -13,81 +13,85 @@ from plastiq_async.integrations._trace_ids import check_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-# Under which name a request keeps its `Device`: an ASGI scope, or aiohttp's request.
-DEVICE = "plastiq_async.integrations.device"
+# Key of the `Device` in an ASGI scope or an aiohttp request.
+DEVICE_KEY = "plastiq_async.integrations.device"
 DEFAULT_NAME = "plastiq-device"
-# Browsers keep none longer.
+# Browsers keep no cookie longer.
 _MAX_AGE = 400 * 24 * 60 * 60
 _LOOPBACK = re.compile(
     r"(?:(?:[a-z0-9-]+\.)*localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]+)?",
     re.IGNORECASE,
 )
-_BY_PROXIES = ("forwarded", "via", "x-forwarded-")
+_PROXY_HEADER_PREFIXES = ("forwarded", "via", "x-forwarded-")
 
 
 @attrs.define
 class Device:
-    """The browser of one request.
+    """The browser that sent a request.
 
     Attributes:
-        known: The ID that it sent, or was given.
-        issued: The ID that it was given, and that the answer must tell it.
+        id: The ID from the cookie, or a new one; None if there is none yet.
+        new_id: The new ID, which the response must set as a cookie; None unless
+            `ensure_id` has made one.
     """
 
-    known: str | None
-    issued: str | None = None
+    id: str | None
+    new_id: str | None = None
 
-    @property
-    def id(self) -> str:
-        """The ID; a new one is made when it is first asked for, and not before."""
-        if self.known is None:
-            self.known = self.issued = secrets.token_hex(16)
-        return self.known
+    def ensure_id(self) -> str:
+        """Return the ID; make a new one if there is none."""
+        if self.id is None:
+            self.id = self.new_id = secrets.token_hex(16)
+        return self.id
 
 
 class DeviceCookie:
-    """How the ID goes to the browser and comes back.
+    """Parser and formatter of the cookie.
 
     Args:
         name: The cookie's name.
 
     Raises:
-        ConfigurationError: `name` cannot be one.
+        ConfigurationError: `name` is not a valid name of a cookie.
     """
 
     def __init__(self, name: str) -> None:
         self._name = check_name("name", name)
-        # What was not made here is not taken: it would go on to the API.
+        # Other IDs are ignored, because the ID is sent to the API.
         self._pattern = re.compile(
             rf"(?:^|;)[ ]*{re.escape(name)}=([0-9a-f]{{32}})(?=;|$)"
         )
 
-    def read(self, lines: Iterable[str]) -> Device:
-        """Return the browser that sent these values of ``Cookie``."""
-        for line in lines:
-            if found := self._pattern.search(line):
+    def parse(self, values: Iterable[str]) -> Device:
+        """Return the device of a request with these values of ``Cookie``."""
+        for value in values:
+            if found := self._pattern.search(value):
                 return Device(found[1])
         return Device(None)
 
-    def write(self, device_id: str, *, secure: bool) -> str:
-        """Return the value of ``Set-Cookie`` for a new ID."""
+    def format(self, device_id: str, *, secure: bool) -> str:
+        """Return the value of ``Set-Cookie`` that sets `device_id`."""
         attributes = f"Max-Age={_MAX_AGE}; Path=/; HttpOnly; SameSite=Lax"
         cookie = f"{self._name}={device_id}; {attributes}"
         return f"{cookie}; Secure" if secure else cookie
 
 
-def is_secure(scheme: str, hosts: Sequence[str], header_names: Iterable[str]) -> bool:
-    """Tell whether a cookie is for https alone.
+def needs_secure(
+    scheme: str, hosts: Sequence[str], header_names: Iterable[str]
+) -> bool:
+    """Return whether the cookie needs the attribute ``Secure``.
 
-    It is, but for a developer's own browser: not every browser keeps such a cookie for
-    ``http://localhost``. The scheme alone does not tell, since a proxy may speak https
-    to the browser and http to us.
+    Every cookie needs it, except in development: some browsers reject such a cookie
+    from ``http://localhost``. The scheme alone is not enough, because a proxy may use
+    https towards the browser and http towards the app. So the attribute is left out
+    only if the scheme is ``http`` or ``ws``, the host is a loopback host, and no header
+    was added by a proxy.
 
     Args:
-        scheme: The request's scheme, of HTTP or of WebSockets.
+        scheme: The scheme of the request.
         hosts: The values of its ``Host``.
         header_names: The names of all its headers, in lower case.
     """
     if scheme not in {"http", "ws"} or not _LOOPBACK.fullmatch(",".join(hosts)):
         return True
-    return any(name.startswith(_BY_PROXIES) for name in header_names)
+    return any(name.startswith(_PROXY_HEADER_PREFIXES) for name in header_names)

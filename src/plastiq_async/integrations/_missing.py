@@ -1,4 +1,4 @@
-"""What to say where a framework is not installed."""
+"""The error for a framework that is not installed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from plastiq_async.errors import ConfigurationError
 def explain_missing(
     error: ModuleNotFoundError, module: str, package: str, needed_by: str
 ) -> Exception:
-    """Return the error to raise: the same one, if it is not `module` that is missing.
+    """Return an error that names the package to install.
+
+    If a module other than `module` is missing, return `error` itself.
 
     Args:
-        error: What the import raised.
-        module: What is imported.
-        package: What brings it, and is not ours to bring along.
-        needed_by: Our own module that needs it.
+        error: The error of the import.
+        module: The module that was imported.
+        package: The package to install.
+        needed_by: The module of ours that imports it.
     """
     if not f"{module}.".startswith(f"{error.name}."):
         return error

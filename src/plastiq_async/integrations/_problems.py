@@ -1,4 +1,4 @@
-"""What the browser is told of an error (RFC 9457), and what the operators are."""
+"""Problem details (RFC 9457): the response to an error, and its log record."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ from plastiq_async.tracing import current_trace_id
 
 _logger = logging.getLogger("plastiq_async.integrations")
 
-# The first that fits. What the API refuses (400, 404, 409, 422) has passed our own
-# checks: the browser is not known to be at fault, and 5xx is what operators watch.
-_STATUSES: tuple[tuple[type[PlastiqError], int], ...] = (
+# The first match decides. A 400, 404, 409 or 422 of the API becomes a 502, because the
+# request passed our validation, so the browser is probably not at fault.
+_STATUS_CODES: tuple[tuple[type[PlastiqError], int], ...] = (
     (InvalidArgumentError, 422),
     (APITimeoutError, 504),
     (RateLimitError, 503),
     (ServiceUnavailableError, 503),
-    # Ours, not the browser's: a 401 would ask its user to log in.
+    # The access token is ours: a 401 would tell the user to log in.
     (AuthenticationError, 500),
     (PermissionDeniedError, 500),
     (APIConnectionError, 502),
     (APIResponseError, 502),
     (APIStatusError, 502),
 )
-# Errors of a call say everything in one line.
-_OF_CALLS = (APIConnectionError, APIResponseError, APIStatusError)
+# Logged without a traceback, because their message says everything.
+_CALL_ERRORS = (APIConnectionError, APIResponseError, APIStatusError)
 _WITH_RETRY_AFTER = (RateLimitError, ServiceUnavailableError)
 
 
 @attrs.frozen
 class Problem:
-    """An answer that gives nothing away.
+    """A response that contains no details of the error.
 
     Attributes:
-        status: The HTTP status.
-        title: What that status means.
-        headers: The answer's headers.
-        body: The answer's body, in JSON.
+        status: The status code.
+        title: The reason phrase of the status code.
+        headers: The response headers.
+        body: The response body, in JSON.
     """
 
     status: int
@@ -62,8 +62,10 @@ class Problem:
 
 
 def report_problem(error: Exception) -> Problem:
-    """Log `error`, and return the answer to it."""
-    status = next((code for kind, code in _STATUSES if isinstance(error, kind)), 500)
+    """Log `error`, and return the response to it."""
+    status = next(
+        (code for kind, code in _STATUS_CODES if isinstance(error, kind)), 500
+    )
     title = HTTPStatus(status).phrase
     _logger.error(
         "answered %d %s: %s: %s",
@@ -71,7 +73,7 @@ def report_problem(error: Exception) -> Problem:
         title,
         type(error).__name__,
         error,
-        exc_info=None if isinstance(error, _OF_CALLS) else error,
+        exc_info=None if isinstance(error, _CALL_ERRORS) else error,
     )
     trace_id = error.trace_id if isinstance(error, PlastiqError) else None
     if trace_id is None:
@@ -83,7 +85,7 @@ def report_problem(error: Exception) -> Problem:
         **({"trace_id": str(trace_id)} if trace_id else {}),
     }
     headers = {"Content-Type": "application/problem+json", "Cache-Control": "no-store"}
-    waits = error.retry_after if isinstance(error, _WITH_RETRY_AFTER) else None
-    if waits is not None:
-        headers["Retry-After"] = str(math.ceil(waits))
+    retry_after = error.retry_after if isinstance(error, _WITH_RETRY_AFTER) else None
+    if retry_after is not None:
+        headers["Retry-After"] = str(math.ceil(retry_after))
     return Problem(status, title, headers, json.dumps(fields).encode())

@@ -1,4 +1,4 @@
-"""Which trace ID a request gets, and how it gets into the log."""
+"""The trace ID of a request, and its logging filter."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ if TYPE_CHECKING:
 
 
 class TraceIdFilter(logging.Filter):
-    """Put the trace ID of the request on each log record, as `record.trace_id`.
+    """Logging filter that sets `record.trace_id` to the trace ID of the request.
 
-    The text of `current_trace_id()`, or ``"-"`` outside of a request. Add it to
-    handlers: a logger's filter does not see the records of the loggers below it. Where
-    records are queued, that is the `QueueHandler`, which runs in the request.
-    ::
+    The attribute is the text of `current_trace_id()`, or ``"-"`` outside of a request.
+    Add the filter to handlers, because a logger's filter does not apply to its child
+    loggers. If records are queued, add it to the `QueueHandler`, which runs in the
+    request. ::
 
         handler.addFilter(TraceIdFilter())
         handler.setFormatter(logging.Formatter("%(trace_id)s %(message)s"))
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Set the attribute.
+        """Set `record.trace_id`.
 
         Args:
-            record: The record; none is held back.
+            record: The log record.
 
         Returns:
-            True.
+            True, because no record is discarded.
         """
         record.trace_id = str(current_trace_id() or "-")
         return True
 
 
-def inbound_trace_id(values: Sequence[str]) -> UUID:
-    """Return the trace ID that a request brought along, or a new one.
+def choose_trace_id(values: Sequence[str]) -> UUID:
+    """Return the trace ID of a request, or a new one if the request has no valid one.
 
     Args:
-        values: The values of its header, each for itself. Only a single, valid one
-            counts: whoever sent another is a stranger, and nothing of it is kept.
+        values: All values of the request's trace ID header. A valid trace ID is a
+            single value that is a UUID of version 4. Other values are discarded.
     """
     try:
         (value,) = values
@@ -55,10 +55,10 @@ def inbound_trace_id(values: Sequence[str]) -> UUID:
 
 
 def check_name(setting: str, value: object) -> str:
-    """Return `value` if it can be the name of a header or of a cookie.
+    """Return `value` if it is a valid name of a header or a cookie.
 
     Raises:
-        ConfigurationError: It cannot.
+        ConfigurationError: `value` is not a valid name.
     """
     if not is_token(value):
         msg = f"{setting} must be a name of letters, digits, hyphens and the like"

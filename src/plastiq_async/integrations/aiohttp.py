@@ -1,4 +1,4 @@
-"""aiohttp.web: a session, trace IDs, the end user, and errors as problems.
+"""aiohttp.web integration: session, trace IDs, end user, problem details.
 
 ```python
 from aiohttp import web
@@ -15,7 +15,7 @@ from plastiq_async.integrations.aiohttp import (
 
 async def card_form(request: web.Request) -> web.Response:
     secret = await plastiq_session(request).client_secrets.create(
-        payer_id="8f51c396-6e29-49a6-ba5a-1a31d5420158",  # whoever is logged in
+        payer_id="8f51c396-6e29-49a6-ba5a-1a31d5420158",  # of the logged-in user
         end_user=end_user_from(request),
     )
     return web.json_response(
@@ -23,7 +23,7 @@ async def card_form(request: web.Request) -> web.Response:
             "client_secret": secret.client_secret,
             "expires_at": secret.expires_at.isoformat(),
         },
-        headers={"Cache-Control": "no-store"},  # for this browser, and only once
+        headers={"Cache-Control": "no-store"},  # a secret is for one browser
     )
 
 
@@ -34,7 +34,7 @@ add_trace_ids(app)
 app.router.add_post("/card-form", card_form)
 ```
 
-All of it holds for sub-applications, too.
+All of these also work in sub-applications.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ from plastiq_async._session import PlastiqSession
 from plastiq_async.errors import ConfigurationError, PlastiqError
 from plastiq_async.integrations._device import (
     DEFAULT_NAME,
-    DEVICE,
+    DEVICE_KEY,
     Device,
     DeviceCookie,
-    is_secure,
+    needs_secure,
 )
 from plastiq_async.integrations._end_user import make_end_user
 from plastiq_async.integrations._missing import explain_missing
@@ -57,7 +57,7 @@ from plastiq_async.integrations._problems import report_problem
 from plastiq_async.integrations._trace_ids import (
     TraceIdFilter,
     check_name,
-    inbound_trace_id,
+    choose_trace_id,
 )
 from plastiq_async.tracing import _trace_id
 
@@ -86,32 +86,34 @@ __all__ = [
 ]
 
 PLASTIQ = web.AppKey("PLASTIQ", PlastiqSession)
-"""Where the application keeps its session; `plastiq_session` finds it."""
+"""Key of the session in the application; `plastiq_session` reads it."""
 
-_COOKIE = web.AppKey("_COOKIE", DeviceCookie)
+_DEVICE_COOKIE = web.AppKey("_DEVICE_COOKIE", DeviceCookie)
 
 
-def _request_key(name: str, kind: type) -> Any:
-    # aiohttp had no such keys at first, and warns of strings since it has them.
+def _make_request_key(name: str, kind: type) -> Any:
+    # Older versions of aiohttp have no RequestKey; newer ones warn about strings.
     make_key = getattr(web, "RequestKey", None)
     return make_key(name, kind) if make_key else name
 
 
-_TRACE_ID = _request_key("plastiq_async.integrations.trace_id", object)
-_DEVICE = _request_key(DEVICE, Device)
+_TRACE_ID = _make_request_key("plastiq_async.integrations.trace_id", object)
+_DEVICE = _make_request_key(DEVICE_KEY, Device)
 
 
 def plastiq_context(
     make_session: Callable[[], PlastiqSession] = PlastiqSession,
 ) -> Callable[[web.Application], AsyncIterator[None]]:
-    """Return what keeps a session for an application, for its ``cleanup_ctx``.
+    """Return a cleanup context that opens and closes the session of an application.
+
+    Append it to ``app.cleanup_ctx``.
 
     Args:
-        make_session: Makes the session, such as a `functools.partial` of
-            `PlastiqSession`; closed at the end.
+        make_session: A callable that returns a new session, such as a
+            `functools.partial` of `PlastiqSession`.
 
     Returns:
-        The context: an async generator function that takes the application.
+        The cleanup context: an async generator function that takes the application.
     """
 
     async def context(app: web.Application) -> AsyncIterator[None]:
@@ -123,45 +125,45 @@ def plastiq_context(
 
 
 def plastiq_session(request: web.Request) -> PlastiqSession:
-    """Return the session of the application, or of the one that it is a part of.
+    """Return the session of the application or of its parent application.
 
     Args:
         request: The request.
 
     Returns:
-        The session that `plastiq_context` made.
+        The session that `plastiq_context` has opened.
 
     Raises:
-        ConfigurationError: There is none.
+        ConfigurationError: The application has no session.
     """
     session = request.config_dict.get(PLASTIQ)
     if session is None:
-        msg = "no session: app.cleanup_ctx.append(plastiq_context()) makes one"
+        msg = "no session: call app.cleanup_ctx.append(plastiq_context())"
         raise ConfigurationError(msg)
     return session
 
 
 def add_trace_ids(app: web.Application, *, header: str = "Trace-Id") -> None:
-    """Give each request one trace ID, and answer with it.
+    """Give each request one trace ID, and return it in the response.
 
-    A valid one that comes along is taken, anything else is replaced by a new one. It is
-    in force as by `trace_context` to the end of the request, for aiohttp's own log of
-    accesses and errors, too; every answer carries it, whatever made it and however it
-    is sent. A WebSocket has one for all its messages.
+    The request's own trace ID is used if it is valid, otherwise a new one. It applies
+    to all calls of the request, as with `trace_context`, and to aiohttp's access and
+    error log. Every response carries it, including error responses and streams. A
+    WebSocket has one trace ID for all its messages.
 
     Args:
         app: The application, before it starts.
-        header: The name of the header, of the request and of the answer.
+        header: The name of the header in requests and responses.
 
     Raises:
-        ConfigurationError: `header` cannot be the name of a header.
+        ConfigurationError: `header` is not a valid name of a header.
     """
     check_name("header", header)
 
-    def trace_id_of(request: web.Request) -> UUID:
-        # A sub-application may do this, too: one request, one trace ID.
+    def ensure_trace_id(request: web.Request) -> UUID:
+        # A sub-application may have its own middleware for the same request.
         if _TRACE_ID not in request:
-            request[_TRACE_ID] = inbound_trace_id(request.headers.getall(header, ()))
+            request[_TRACE_ID] = choose_trace_id(request.headers.getall(header, ()))
         trace_id: UUID = request[_TRACE_ID]
         return trace_id
 
@@ -169,50 +171,50 @@ def add_trace_ids(app: web.Application, *, header: str = "Trace-Id") -> None:
     async def use_trace_id(
         request: web.Request, handler: Handler
     ) -> web.StreamResponse:
-        # Not reset: aiohttp makes a task for each request, with a context of its own,
-        # and in it logs and answers errors after the middlewares are done.
-        _trace_id.set(trace_id_of(request))
+        # Not reset, because aiohttp logs the request and its errors after the
+        # middleware has returned. Each request is a task with a context of its own.
+        _trace_id.set(ensure_trace_id(request))
         return await handler(request)
 
-    async def answer_trace_id(
+    async def add_trace_id_header(
         request: web.Request, response: web.StreamResponse
     ) -> None:
-        response.headers[header] = str(trace_id_of(request))
+        response.headers[header] = str(ensure_trace_id(request))
 
     app.middlewares.insert(0, use_trace_id)
-    app.on_response_prepare.append(answer_trace_id)
+    app.on_response_prepare.append(add_trace_id_header)
 
 
 def add_device_cookie(app: web.Application, *, name: str = DEFAULT_NAME) -> None:
-    """Know a browser again, by a random ID in a cookie.
+    """Recognise a returning browser by a random ID in a cookie.
 
-    With it, `end_user_from` fills in `EndUser.device_id`, already at the request that
-    comes without the cookie. Only an answer to a request for which that happened sets
-    the cookie, for 400 days; it is for this host alone, hidden from scripts, and sent
-    over https only, except where the whole request was plain http to a loopback host.
+    With it, `end_user_from` fills in `EndUser.device_id`. If the request has no cookie,
+    `end_user_from` makes a new ID, and the response sets the cookie. The cookie lasts
+    400 days, is sent to this host only, is hidden from scripts, and is sent over https
+    only, unless the request came over http to a loopback host without passing a proxy.
 
     Args:
         app: The application, before it starts.
-        name: The cookie's name. One that begins with ``__Host-`` keeps out what other
-            hosts of the domain set, but works over https only.
+        name: The cookie's name. The prefix ``__Host-`` prevents other hosts of the
+            domain from setting the cookie, but works over https only.
 
     Raises:
-        ConfigurationError: `name` cannot be the name of a cookie.
+        ConfigurationError: `name` is not a valid name of a cookie.
     """
-    cookie = app[_COOKIE] = DeviceCookie(name)
+    cookie = app[_DEVICE_COOKIE] = DeviceCookie(name)
 
-    async def answer_cookie(request: web.Request, response: web.StreamResponse) -> None:
+    async def set_cookie(request: web.Request, response: web.StreamResponse) -> None:
         device: Device | None = request.get(_DEVICE)
-        if device and device.issued:
-            secure = is_secure(
+        if device and device.new_id:
+            secure = needs_secure(
                 request.scheme,
                 request.headers.getall("Host", []),
                 (header.lower() for header in request.headers),
             )
-            value = cookie.write(device.issued, secure=secure)
+            value = cookie.format(device.new_id, secure=secure)
             response.headers.add("Set-Cookie", value)
 
-    app.on_response_prepare.append(answer_cookie)
+    app.on_response_prepare.append(set_cookie)
 
 
 def end_user_from(
@@ -221,72 +223,72 @@ def end_user_from(
     trusted_proxies: int = 0,
     forwarded_header: ForwardedHeader = "X-Forwarded-For",
 ) -> EndUser:
-    """Return the person at the browser that sent a request.
+    """Return the end user who sent a request.
 
-    What is missing, or not valid, is None. `EndUser.device_id` needs
-    `add_device_cookie`.
+    Missing and invalid values are None. `EndUser.device_id` needs `add_device_cookie`.
 
     Args:
         request: The request.
-        trusted_proxies: How many proxies of yours, load balancers included, a request
-            passes, each adding to `forwarded_header` from whom it has it: so many
-            entries from the right stands the browser's address. What a stranger wrote
-            is further to the left. 0 takes the address of the connection's other end.
-        forwarded_header: The header that all these proxies add to, ``X-Forwarded-For``
-            or ``Forwarded``; the other one is never read, since it may pass unchanged.
+        trusted_proxies: Number of trusted proxies, load balancers included, in front of
+            the app. Each appends the address of its peer to `forwarded_header`, so the
+            client is the n-th entry from the right. Entries further left are untrusted.
+            With 0, the client is the peer of the connection, and the header is ignored.
+        forwarded_header: The header to which all these proxies append,
+            ``X-Forwarded-For`` or ``Forwarded``. The other header is ignored, because a
+            proxy may pass it on as the client sent it.
 
     Returns:
         The end user, for `client_secrets.create`.
 
     Raises:
-        ConfigurationError: `trusted_proxies` or `forwarded_header` is not usable.
+        ConfigurationError: `trusted_proxies` or `forwarded_header` is not valid.
     """
-    cookie = request.config_dict.get(_COOKIE)
+    cookie = request.config_dict.get(_DEVICE_COOKIE)
     if cookie and _DEVICE not in request:
-        request[_DEVICE] = cookie.read(request.headers.getall("Cookie", []))
+        request[_DEVICE] = cookie.parse(request.headers.getall("Cookie", []))
     return make_end_user(
         user_agents=request.headers.getall("User-Agent", []),
         peer=request.remote,
         forwarded=request.headers.getall(forwarded_header, []),
         forwarded_header=forwarded_header,
         trusted_proxies=trusted_proxies,
-        device_id=request[_DEVICE].id if cookie else None,
+        device_id=request[_DEVICE].ensure_id() if cookie else None,
     )
 
 
 @web.middleware
 async def answer_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer a `PlastiqError` as problem details (RFC 9457), and log it.
+    """Log a `PlastiqError`, and return problem details (RFC 9457) as the response.
 
-    A middleware. The browser gets ``type``, ``title``, ``status`` and ``trace_id``, and
-    nothing of what the error says; the logger ``plastiq_async.integrations`` gets that.
+    This is a middleware. The response contains ``type``, ``title``, ``status`` and
+    ``trace_id``; only the logger ``plastiq_async.integrations`` gets the details.
 
     ======  =====================================================================
     status  error
     ======  =====================================================================
-    422     `InvalidArgumentError`: an argument that came from the browser, mostly
+    422     `InvalidArgumentError`, because the browser has usually sent the value
     500     `ConfigurationError`, `SessionStateError`, `AuthenticationError`,
             `PermissionDeniedError`
-    502     `APIConnectionError`, `APIResponseError`, and every other answer of
-            the API: what it refuses is for your handler to tell the browser
-    503     `RateLimitError`, `ServiceUnavailableError`; with their Retry-After
+    502     `APIConnectionError`, `APIResponseError`, and every other
+            `APIStatusError`; catch these yourself to tell the browser more
+    503     `RateLimitError`, `ServiceUnavailableError`, with their ``Retry-After``
     504     `APITimeoutError`
     ======  =====================================================================
 
     Args:
         request: The request.
-        handler: What is further in.
+        handler: The handler of the request.
 
     Returns:
-        What `handler` returned, or the problem.
+        The response of `handler`, or the problem details.
 
     Raises:
-        PlastiqError: An answer is under way; aiohttp closes the connection.
+        PlastiqError: The response has already begun. aiohttp closes the connection.
     """
     try:
         return await handler(request)
     except PlastiqError as error:
-        # As aiohttp itself asks.
+        # aiohttp itself uses this test for a response that has begun.
         if request.writer.output_size > 0:
             raise
         problem = report_problem(error)

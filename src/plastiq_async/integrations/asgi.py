@@ -1,13 +1,14 @@
-"""For any ASGI application, on any event loop: a trace ID and a device cookie.
+"""ASGI middleware: a trace ID for each request, and a device cookie.
 
-`TraceIdMiddleware` gives each request one trace ID, for its calls, its log records and
-its answer; `DeviceCookieMiddleware` knows a browser again. Starlette and FastAPI take
-both with ``app.add_middleware(TraceIdMiddleware)``; any application can be wrapped::
+`TraceIdMiddleware` gives each request one trace ID, which its calls, its log records
+and its response carry. `DeviceCookieMiddleware` recognises a returning browser. In
+Starlette and FastAPI, add each with ``app.add_middleware(TraceIdMiddleware)``. Any ASGI
+application can be wrapped::
 
     application = TraceIdMiddleware(application)
 
-The difference: what Starlette answers after an exception that nobody handles is made
-outside of all that was added, and carries the header only if the whole is wrapped.
+Starlette makes the response to an unhandled exception outside of all middleware that
+was added. That response carries the trace ID only if the application is wrapped.
 """
 
 from __future__ import annotations
@@ -24,23 +25,23 @@ from plastiq_async.integrations._asgi_types import (
 )
 from plastiq_async.integrations._device import (
     DEFAULT_NAME,
-    DEVICE,
+    DEVICE_KEY,
     DeviceCookie,
-    is_secure,
+    needs_secure,
 )
 from plastiq_async.integrations._trace_ids import (
     TraceIdFilter,
     check_name,
-    inbound_trace_id,
+    choose_trace_id,
 )
 from plastiq_async.tracing import trace_context
 
 __all__ = ["DeviceCookieMiddleware", "TraceIdFilter", "TraceIdMiddleware"]
 
-# Where in the scope of a request it is, for another middleware further in.
+# Key of the trace ID in the scope of a request.
 _TRACE_ID = "plastiq_async.integrations.trace_id"
-# The messages that carry an answer's headers.
-_STARTS = {
+# The types of messages that contain response headers.
+_RESPONSE_STARTS = {
     "http.response.start",
     "websocket.accept",
     "websocket.http.response.start",
@@ -48,18 +49,18 @@ _STARTS = {
 
 
 class TraceIdMiddleware:
-    """Give each request one trace ID, and answer with it.
+    """Middleware that gives each request one trace ID, and returns it in the response.
 
-    A valid one that comes along is taken, anything else is replaced by a new one. It is
-    in force as by `trace_context` until the application is done, background tasks
-    included; a WebSocket has one for all its messages.
+    The request's own trace ID is used if it is valid, otherwise a new one. It applies
+    to all calls of the request, as with `trace_context`, including those of background
+    tasks. A WebSocket has one trace ID for all its messages.
 
     Args:
         app: The application.
-        header: The name of the header, of the request and of the answer.
+        header: The name of the header in requests and responses.
 
     Raises:
-        ConfigurationError: `header` cannot be the name of a header.
+        ConfigurationError: `header` is not a valid name of a header.
     """
 
     def __init__(self, app: ASGIApp, *, header: str = "Trace-Id") -> None:
@@ -67,7 +68,7 @@ class TraceIdMiddleware:
         self._header = check_name("header", header).lower().encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or pass on what is none.
+        """Serve one request; other scopes are passed on unchanged.
 
         Args:
             scope: The ASGI scope.
@@ -77,14 +78,14 @@ class TraceIdMiddleware:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        # A sub-application may have this middleware, too: one request, one trace ID.
+        # A sub-application may have its own middleware for the same request.
         if _TRACE_ID not in scope:
             values = header_values(scope["headers"], self._header)
-            scope[_TRACE_ID] = inbound_trace_id(values)
+            scope[_TRACE_ID] = choose_trace_id(values)
         trace_id: UUID = scope[_TRACE_ID]
 
-        async def send_traced(message: Message) -> None:
-            if message["type"] in _STARTS:
+        async def send_with_trace_id(message: Message) -> None:
+            if message["type"] in _RESPONSE_STARTS:
                 headers = [
                     pair
                     for pair in message.get("headers", ())
@@ -95,25 +96,25 @@ class TraceIdMiddleware:
             await send(message)
 
         with trace_context(trace_id):
-            await self._app(scope, receive, send_traced)
+            await self._app(scope, receive, send_with_trace_id)
 
 
 class DeviceCookieMiddleware:
-    """Know a browser again, by a random ID in a cookie.
+    """Middleware that recognises a returning browser by a random ID in a cookie.
 
-    With it, `end_user_from` of `plastiq_async.integrations.fastapi` fills in
-    `EndUser.device_id`, already at the request that comes without the cookie. Only
-    an answer to a request for which that happened sets the cookie, for 400 days; it is
-    for this host alone, hidden from scripts, and sent over https only, except where the
-    whole request was plain http to a loopback host.
+    With it, `plastiq_async.integrations.fastapi.end_user_from` fills in
+    `EndUser.device_id`. If the request has no cookie, `end_user_from` makes a new ID,
+    and the response sets the cookie. The cookie lasts 400 days, is sent to this host
+    only, is hidden from scripts, and is sent over https only, unless the request came
+    over http to a loopback host without passing a proxy.
 
     Args:
         app: The application.
-        name: The cookie's name. One that begins with ``__Host-`` keeps out what other
-            hosts of the domain set, but works over https only.
+        name: The cookie's name. The prefix ``__Host-`` prevents other hosts of the
+            domain from setting the cookie, but works over https only.
 
     Raises:
-        ConfigurationError: `name` cannot be the name of a cookie.
+        ConfigurationError: `name` is not a valid name of a cookie.
     """
 
     def __init__(self, app: ASGIApp, *, name: str = DEFAULT_NAME) -> None:
@@ -121,7 +122,7 @@ class DeviceCookieMiddleware:
         self._cookie = DeviceCookie(name)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or pass on what is none.
+        """Serve one request; other scopes are passed on unchanged.
 
         Args:
             scope: The ASGI scope.
@@ -131,17 +132,17 @@ class DeviceCookieMiddleware:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        device = self._cookie.read(header_values(scope["headers"], b"cookie"))
-        scope[DEVICE] = device
+        device = self._cookie.parse(header_values(scope["headers"], b"cookie"))
+        scope[DEVICE_KEY] = device
 
         async def send_with_cookie(message: Message) -> None:
-            if message["type"] in _STARTS and device.issued:
-                secure = is_secure(
+            if message["type"] in _RESPONSE_STARTS and device.new_id:
+                secure = needs_secure(
                     scope.get("scheme", "http"),
                     header_values(scope["headers"], b"host"),
                     (name.decode("latin-1").lower() for name, _ in scope["headers"]),
                 )
-                cookie = self._cookie.write(device.issued, secure=secure)
+                cookie = self._cookie.format(device.new_id, secure=secure)
                 headers = [*message.get("headers", ())]
                 headers.append((b"set-cookie", cookie.encode()))
                 message = {**message, "headers": headers}

@@ -1,4 +1,4 @@
-"""FastAPI: one session for the application, the end user, and errors as problems.
+"""FastAPI integration: session as a dependency, end user, problem details.
 
 ```python
 from datetime import datetime
@@ -31,15 +31,15 @@ class CardForm(BaseModel):
 @app.post("/card-form")
 async def card_form(plastiq: Plastiq, request: Request, response: Response) -> CardForm:
     secret = await plastiq.client_secrets.create(
-        payer_id="8f51c396-6e29-49a6-ba5a-1a31d5420158",  # whoever is logged in
+        payer_id="8f51c396-6e29-49a6-ba5a-1a31d5420158",  # of the logged-in user
         end_user=end_user_from(request),
     )
-    response.headers["Cache-Control"] = "no-store"  # for this browser, and only once
+    response.headers["Cache-Control"] = "no-store"  # a secret is for one browser
     return CardForm.model_validate(secret)
 ```
 
-FastAPI serialises no attrs classes, hence the model, which also says what of a secret
-goes to the browser. In tests, give the application a session with a `FakePlastiq`::
+FastAPI does not serialise attrs classes. The model `CardForm` also selects the fields
+that the browser gets. In tests, use a session that is connected to a `FakePlastiq`::
 
     app.dependency_overrides[plastiq_session] = lambda: session
 """
@@ -52,7 +52,7 @@ from typing import TYPE_CHECKING, Annotated, overload
 
 from plastiq_async._session import PlastiqSession
 from plastiq_async.errors import ConfigurationError
-from plastiq_async.integrations._device import DEVICE
+from plastiq_async.integrations._device import DEVICE_KEY
 from plastiq_async.integrations._end_user import make_end_user
 from plastiq_async.integrations._missing import explain_missing
 from plastiq_async.integrations._problems import report_problem
@@ -77,17 +77,17 @@ __all__ = [
     "plastiq_session",
 ]
 
-_SESSION = "plastiq_session"
+_SESSION_KEY = "plastiq_session"
 
 
 def plastiq_lifespan(
     make_session: Callable[[], PlastiqSession] = PlastiqSession,
 ) -> Callable[[object], AbstractAsyncContextManager[dict[str, PlastiqSession]]]:
-    """Return a lifespan with a session in it, for ``FastAPI(lifespan=...)``.
+    """Return a lifespan that opens and closes a session, for ``FastAPI(lifespan=...)``.
 
-    Each worker process makes a session of its own. What the lifespan yields is the
-    state that the server hands to every request and WebSocket, those of mounted
-    sub-applications included. So a lifespan of your own hands it on::
+    Each worker process has its own session. The lifespan yields the session in the
+    lifespan state, which every request and WebSocket receives, including those of
+    mounted sub-applications. If you have your own lifespan, yield that state from it::
 
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
@@ -95,45 +95,48 @@ def plastiq_lifespan(
                 yield {**state, "database": database}
 
     Args:
-        make_session: Makes the session, such as a `functools.partial` of
-            `PlastiqSession`; closed at the end.
+        make_session: A callable that returns a new session, such as a
+            `functools.partial` of `PlastiqSession`.
 
     Returns:
-        The lifespan: takes the application, returns an async context manager.
+        The lifespan: a callable that takes the application and returns an async context
+        manager.
     """
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[dict[str, PlastiqSession]]:
         async with make_session() as session:
-            yield {_SESSION: session}
+            yield {_SESSION_KEY: session}
 
     return lifespan
 
 
 async def plastiq_session(connection: HTTPConnection) -> PlastiqSession:
-    """Return the application's session: a dependency, best used as `Plastiq`.
+    """Return the session of the application.
+
+    This is a dependency; `Plastiq` is its shorthand.
 
     Args:
         connection: The request or WebSocket.
 
     Returns:
-        The session that `plastiq_lifespan` made.
+        The session that `plastiq_lifespan` has opened.
 
     Raises:
-        ConfigurationError: There is none.
+        ConfigurationError: The application has no session.
     """
-    session: PlastiqSession | None = connection.scope.get("state", {}).get(_SESSION)
+    session: PlastiqSession | None = connection.scope.get("state", {}).get(_SESSION_KEY)
     if session is None:
         msg = (
-            "no session: make the application with lifespan=plastiq_lifespan(), or "
-            "yield what that yields from the application's own lifespan"
+            "no session: use FastAPI(lifespan=plastiq_lifespan()), or yield the state "
+            "of plastiq_lifespan() from your own lifespan"
         )
         raise ConfigurationError(msg)
     return session
 
 
 Plastiq = Annotated[PlastiqSession, Depends(plastiq_session)]
-"""The application's session, as the annotation of a parameter."""
+"""Annotation of a parameter that receives the session of the application."""
 
 
 def end_user_from(
@@ -142,36 +145,37 @@ def end_user_from(
     trusted_proxies: int = 0,
     forwarded_header: ForwardedHeader = "X-Forwarded-For",
 ) -> EndUser:
-    """Return the person at the browser that sent a request.
+    """Return the end user who sent a request.
 
-    What is missing, or not valid, is None. `EndUser.device_id` needs
+    Missing and invalid values are None. `EndUser.device_id` needs
     `plastiq_async.integrations.asgi.DeviceCookieMiddleware`.
 
     Args:
         connection: The request or WebSocket.
-        trusted_proxies: How many proxies of yours, load balancers included, a request
-            passes, each adding to `forwarded_header` from whom it has it: so many
-            entries from the right stands the browser's address. What a stranger wrote
-            is further to the left. 0 takes the address of the connection's other end;
-            right, too, where the server itself has dealt with proxies, as uvicorn does
-            by default for those on loopback (``--forwarded-allow-ips``).
-        forwarded_header: The header that all these proxies add to, ``X-Forwarded-For``
-            or ``Forwarded``; the other one is never read, since it may pass unchanged.
+        trusted_proxies: Number of trusted proxies, load balancers included, in front of
+            the app. Each appends the address of its peer to `forwarded_header`, so the
+            client is the n-th entry from the right. Entries further left are untrusted.
+            With 0, the client is the peer of the connection, and the header is ignored.
+            Use 0, too, if the server replaces the peer address with the client's, as
+            uvicorn does by default for proxies on loopback (``--forwarded-allow-ips``).
+        forwarded_header: The header to which all these proxies append,
+            ``X-Forwarded-For`` or ``Forwarded``. The other header is ignored, because a
+            proxy may pass it on as the client sent it.
 
     Returns:
         The end user, for `client_secrets.create`.
 
     Raises:
-        ConfigurationError: `trusted_proxies` or `forwarded_header` is not usable.
+        ConfigurationError: `trusted_proxies` or `forwarded_header` is not valid.
     """
-    device: Device | None = connection.scope.get(DEVICE)
+    device: Device | None = connection.scope.get(DEVICE_KEY)
     return make_end_user(
         user_agents=connection.headers.getlist("User-Agent"),
         peer=connection.client.host if connection.client else None,
         forwarded=connection.headers.getlist(forwarded_header),
         forwarded_header=forwarded_header,
         trusted_proxies=trusted_proxies,
-        device_id=device.id if device else None,
+        device_id=device.ensure_id() if device else None,
     )
 
 
@@ -182,38 +186,38 @@ async def answer_problem(connection: WebSocket, error: Exception) -> None: ...
 async def answer_problem(
     connection: Request | WebSocket, error: Exception
 ) -> Response | None:
-    """Answer an error as problem details (RFC 9457), and log it.
+    """Log an error, and return problem details (RFC 9457) as the response.
 
-    An exception handler for `PlastiqError`. The browser gets ``type``, ``title``,
-    ``status`` and ``trace_id``, and nothing of what the error says; the logger
-    ``plastiq_async.integrations`` gets that.
+    This is an exception handler for `PlastiqError`. The response contains ``type``,
+    ``title``, ``status`` and ``trace_id``, and no details of the error. The logger
+    ``plastiq_async.integrations`` logs the details.
 
     ======  =====================================================================
     status  error
     ======  =====================================================================
-    422     `InvalidArgumentError`: an argument that came from the browser, mostly
+    422     `InvalidArgumentError`, because the browser has usually sent the value
     500     `ConfigurationError`, `SessionStateError`, `AuthenticationError`,
-            `PermissionDeniedError`, and whatever is no `PlastiqError`
-    502     `APIConnectionError`, `APIResponseError`, and every other answer of
-            the API: what it refuses is for your handler to tell the browser
-    503     `RateLimitError`, `ServiceUnavailableError`; with their Retry-After
+            `PermissionDeniedError`, and every error that is no `PlastiqError`
+    502     `APIConnectionError`, `APIResponseError`, and every other
+            `APIStatusError`; catch these yourself to tell the browser more
+    503     `RateLimitError`, `ServiceUnavailableError`, with their ``Retry-After``
     504     `APITimeoutError`
     ======  =====================================================================
 
-    A WebSocket is closed with the code 1011.
+    A WebSocket is closed with code 1011.
 
     Args:
         connection: The request or WebSocket.
-        error: What was raised.
+        error: The exception that was raised.
 
     Returns:
-        The answer to a request.
+        The response to a request; None for a WebSocket.
     """
     problem = report_problem(error)
     if isinstance(connection, WebSocket):
-        gone = WebSocketState.DISCONNECTED
-        if gone not in {connection.client_state, connection.application_state}:
-            with suppress(WebSocketDisconnect):  # just now
+        disconnected = WebSocketState.DISCONNECTED
+        if disconnected not in {connection.client_state, connection.application_state}:
+            with suppress(WebSocketDisconnect):  # the client may disconnect meanwhile
                 await connection.close(1011, problem.title)
         return None
     return Response(problem.body, problem.status, problem.headers)

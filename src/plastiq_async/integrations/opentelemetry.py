@@ -1,28 +1,28 @@
-"""A span around each call, for OpenTelemetry.
+"""OpenTelemetry integration: a span for each call.
 
 ::
 
     HTTPXClientInstrumentor().instrument()  # opentelemetry-instrumentation-httpx
     PlastiqSession(middleware=[OpenTelemetryMiddleware()])
 
-The span stands for the whole call, retries and their waits included. The official
-instrumentation of httpx adds one for each attempt, as its child, and sends its context
-along (``traceparent``); it works for sessions made before and after it. It does not see
-``transport="aiohttp"``: that takes opentelemetry-instrumentation-aiohttp-client, before
-the session's first call.
+The span covers the whole call, including retries and back-off. The official
+instrumentation of httpx adds a child span for each attempt, and sends the trace context
+(``traceparent``). It works for sessions made before and after it. For
+``transport="aiohttp"``, use opentelemetry-instrumentation-aiohttp-client instead, and
+enable it before the session's first call.
 
-Needs opentelemetry-api; without an SDK that is set up it does nothing.
+Requires opentelemetry-api. Without a configured SDK the middleware does nothing.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import anyio
 
-from plastiq_async._call import call_of
-from plastiq_async._protocol import parse_trace_id
 from plastiq_async.errors import (
     APIResponseError,
     APIStatusError,
@@ -30,6 +30,7 @@ from plastiq_async.errors import (
     PlastiqError,
 )
 from plastiq_async.integrations._missing import explain_missing
+from plastiq_async.middleware import call_info
 
 try:
     from opentelemetry.trace import StatusCode, TracerProvider, get_tracer
@@ -41,29 +42,29 @@ except ModuleNotFoundError as _error:
 if TYPE_CHECKING:
     import httpx
 
-    from plastiq_async._call import Call
-    from plastiq_async.middleware import Handler
+    from plastiq_async.middleware import CallInfo, Handler
 
 __all__ = ["OpenTelemetryMiddleware"]
 
 
 class OpenTelemetryMiddleware:
-    """Opens a span such as ``POST /client-secrets`` around each call.
+    """Middleware that records a span such as ``POST /client-secrets`` for each call.
 
-    Put it first in the session's list, so that your other middleware is inside. The
-    span begins once the call has its permit of ``max_connections``. Its attributes:
+    Put it first in the session's list of middleware, so that the span includes the
+    other middleware. The span begins when the call has its permit, that is, when fewer
+    than ``max_connections`` calls are in flight. Attributes of the span:
 
-    - ``plastiq.trace_id``: the trace ID to name to support.
-    - ``plastiq.attempts``: how many attempts there were.
-    - ``http.response.status_code``: the status of the answer that ended the call.
-    - ``error.type``: the exception's name, where one ended the call. It is recorded
-      with its stack trace, too; this library's own hold no secret.
+    - ``plastiq.trace_id``: the trace ID, for support requests.
+    - ``plastiq.attempts``: the number of attempts.
+    - ``http.response.status_code``: the status code of the last response.
+    - ``error.type``: the name of the exception, if the call failed. The exception is
+      also recorded with its traceback. Errors of this library contain no secrets.
 
-    One error comes too late for any middleware: an answer with a 2xx status whose body
-    is not what the contract says.
+    One error is not recorded: a 2xx response with an invalid body, because the body is
+    decoded after all middleware.
 
     Args:
-        tracer_provider: Where the spans go; by default the global one.
+        tracer_provider: The tracer provider; the global one by default.
     """
 
     def __init__(self, tracer_provider: TracerProvider | None = None) -> None:
@@ -74,48 +75,51 @@ class OpenTelemetryMiddleware:
     async def __call__(
         self, request: httpx.Request, call_next: Handler, /
     ) -> httpx.Response:
-        """Make the call within a span, and write down how it ended."""
-        call = call_of(request)
-        # Of the internal kind, by default: the attempts' own are the client's.
+        """Make the call in a span, and record its result on the span."""
+        call = call_info(request)
+        # The kind stays INTERNAL, because the spans of the attempts have kind CLIENT.
         with self._tracer.start_as_current_span(
-            f"{call.operation.method} {call.operation.path}",
+            f"{call.method} {call.path}",
             attributes={"plastiq.trace_id": str(call.trace_id)},
         ) as span:
-            end: dict[str, str | int] = {}
+            attributes: dict[str, str | int] = {}
             try:
                 response = await call_next(request)
-                end = _success(response)
+                attributes = _response_attributes(response)
             except Exception as error:
-                # On its way out of the span it is recorded, and its text the status.
-                end = _failure(error)
+                # The span itself records the exception and sets its status.
+                attributes = _error_attributes(error)
                 raise
             except BaseException as error:
-                name = _name_cancellation(call, error)
-                end = {"error.type": name}
+                name = _cancellation_type(call, error)
+                attributes = {"error.type": name}
                 span.set_status(StatusCode.ERROR, name)
                 raise
             finally:
-                span.set_attributes({"plastiq.attempts": call.attempts, **end})
+                attempts = call_info(request).attempts
+                span.set_attributes({"plastiq.attempts": attempts, **attributes})
             return response
 
 
-def _success(response: httpx.Response) -> dict[str, str | int]:
-    end: dict[str, str | int] = {"http.response.status_code": response.status_code}
-    if used := parse_trace_id(response.headers.raw):
-        end["plastiq.trace_id"] = str(used)
-    return end
+def _response_attributes(response: httpx.Response) -> dict[str, str | int]:
+    attributes: dict[str, str | int] = {
+        "http.response.status_code": response.status_code
+    }
+    with suppress(KeyError, ValueError):
+        attributes["plastiq.trace_id"] = str(UUID(response.headers["Trace-Id"]))
+    return attributes
 
 
-def _failure(error: Exception) -> dict[str, str | int]:
-    end: dict[str, str | int] = {"error.type": type(error).__qualname__}
+def _error_attributes(error: Exception) -> dict[str, str | int]:
+    attributes: dict[str, str | int] = {"error.type": type(error).__qualname__}
     if isinstance(error, PlastiqError) and error.trace_id:
-        end["plastiq.trace_id"] = str(error.trace_id)
+        attributes["plastiq.trace_id"] = str(error.trace_id)
     if isinstance(error, (APIStatusError, APIResponseError)) and error.status_code:
-        end["http.response.status_code"] = error.status_code
-    return end
+        attributes["http.response.status_code"] = error.status_code
+    return attributes
 
 
-def _name_cancellation(call: Call, error: BaseException) -> str:
-    # The deadline cancels what is inside of it, and becomes an error only outside.
-    over = anyio.current_time() >= call.deadline
-    return (APITimeoutError if over else type(error)).__qualname__
+def _cancellation_type(call: CallInfo, error: BaseException) -> str:
+    # An expired deadline cancels the middleware, and becomes an error outside of it.
+    expired = anyio.current_time() >= call.deadline
+    return (APITimeoutError if expired else type(error)).__qualname__
