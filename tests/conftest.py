@@ -1,8 +1,9 @@
-"""What all tests share: both event loops, and a clean environment."""
+"""Fixtures shared by all tests: both event loops and a clean environment."""
 
 from __future__ import annotations
 
 import os
+import random
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,14 +29,14 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def quick_retries() -> Iterator[None]:
-    """Retry without waiting, as often as the session says."""
+    """Retry without waiting, up to the session's number of retries."""
     with stamina.set_testing(True, attempts=100, cap=True):
         yield
 
 
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
-    """Make a certificate authority that nobody trusts by default."""
+    """Make a certificate authority that nothing trusts by default."""
     return trustme.CA()
 
 
@@ -49,7 +50,13 @@ def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def server_tls(authority: trustme.CA) -> ssl.SSLContext:
-    """Return a context for a server on loopback that the authority vouches for."""
+    """Return a TLS context for a loopback server, with the authority's certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     return context
+
+
+@pytest.fixture
+def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove the jitter, so that each wait has its minimum length."""
+    monkeypatch.setattr(random, "uniform", lambda low, _: low)

@@ -1,12 +1,12 @@
-"""Fuzz the way of an answer, from status, headers and bytes to a result or an error.
+"""Fuzzing of response handling: status code, headers and bytes to result or error.
 
     python -m tests.fuzz [--minutes N]
     python -m tests.fuzz --reproduce TEXT
 
-Guided by coverage: atheris brings libFuzzer, and has wheels for Linux on x86-64. An
-input is a text, which mutations do not break: a line with the status, how to compress
-the body, how large its chunks are, and how many bytes to leave off at its end; lines
-with headers; an empty line; the body.
+The fuzzing is guided by coverage: atheris brings libFuzzer, and has wheels for Linux
+on x86-64. An input is a text, so that mutations keep it valid: a line with the status
+code, the compression of the body, its chunk size and the number of bytes to cut off
+its end; header lines; an empty line; the body.
 """
 
 from __future__ import annotations
@@ -22,36 +22,39 @@ import tempfile
 import zlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Never, TypeVar
 from uuid import UUID
 
-import atheris  # type: ignore[import-untyped]  # installed to fuzz, not to check types
+import atheris  # type: ignore[import-untyped]  # not installed for type checking
 
 with atheris.instrument_imports(include=["plastiq_async", "email"]):
+    import attrs
     import httpx
 
-    from plastiq_async import ClientSecret, CreateClientSecret, PlastiqError
-    from plastiq_async._attempt import Attempt
+    from plastiq_async import (
+        ClientSecret,
+        CreateClientSecret,
+        PlastiqError,
+        PlastiqSession,
+    )
     from plastiq_async._call import Call
-    from plastiq_async._protocol import read_result
-    from plastiq_async._request import RequestBuilder
-    from plastiq_async._resources.client_secrets import _operation
-    from plastiq_async._session import _info
+    from plastiq_async._quota import RetryQuota
+    from plastiq_async._resources.client_secrets import _create
+    from plastiq_async._retry import RetryLoop
     from plastiq_async._transport import bounded
 
-from tests.checks import check_form, check_secret
-from tests.helpers import PAYER, TOKEN
+from tests.support.checks import check_form, check_secret
+from tests.support.sessions import PAYER, TOKEN
 
 T = TypeVar("T")
 
 SENT = "0b4e3c1a-5f0e-4c1d-9d56-0d4d1e6f7a80"
-OPERATION = _operation(CreateClientSecret(payer_id=PAYER, trace_id=SENT))
-BUILD = RequestBuilder("http://127.0.0.1").build
+OPERATION = _create(CreateClientSecret(payer_id=PAYER))
 ENCODERS: dict[bytes, Callable[[bytes], bytes]] = {
     b"gzip": gzip.compress,
     b"deflate": zlib.compress,
 }
-# Small enough to be reached, large enough for more nesting than Python can bear.
+# Small enough to be reached, large enough for more nesting than Python can handle.
 bounded.MAX_BODY = 16_384
 LONGEST_INPUT = 20_000
 
@@ -80,14 +83,14 @@ WORDS = [
 ]
 
 
-class Answer(httpx.AsyncBaseTransport, httpx.AsyncByteStream):
-    """A transport that gives the answer which an input stands for.
+class Answer(httpx.AsyncByteStream):
+    """The response that an input stands for.
 
     Args:
         data: The input.
 
     Attributes:
-        content: What the body says, uncompressed; nothing where that is cut short.
+        content: The uncompressed body; empty if a compressed body is cut short.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -106,22 +109,18 @@ class Answer(httpx.AsyncBaseTransport, httpx.AsyncByteStream):
             self.content = b"" if encoding in ENCODERS else self.body
         self.size = number(size) or len(self.body) or 1
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Give the answer."""
-        return httpx.Response(self.status, headers=self.headers, stream=self)
-
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for start in range(0, len(self.body), self.size):
             yield self.body[start : start + self.size]
 
 
 def number(text: bytes) -> int:
-    """Return the number that a short text is, or 0."""
+    """Return a short text as a number, or 0 if it is not one."""
     return int(text) if text.isdigit() and len(text) <= 3 else 0
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Return the result of a coroutine that has nothing to wait for."""
+    """Return the result of a coroutine that never waits."""
     try:
         coroutine.send(None)
     except StopIteration as end:
@@ -131,22 +130,45 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     raise AssertionError(msg)
 
 
+class Replay(httpx.AsyncBaseTransport):
+    """A transport that returns `answer`."""
+
+    answer: Answer
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Return the response."""
+        return httpx.Response(
+            self.answer.status, headers=self.answer.headers, stream=self.answer
+        )
+
+
+class NoRetries(RetryLoop):
+    """A retry policy that gives up after the first attempt, so no clock is needed."""
+
+    async def run(self, call: Call, failure: PlastiqError, attempt: object) -> Never:
+        """Raise the error of the first attempt."""
+        raise failure
+
+
+REPLAY = Replay()
+SESSION = PlastiqSession(TOKEN, base_url="http://127.0.0.1", transport=REPLAY)
+PIPELINE = attrs.evolve(SESSION._pipeline, retries=NoRetries(RetryQuota(1)))
+
+
 async def receive(answer: Answer) -> ClientSecret:
-    """Take an answer the whole way, as a session does."""
-    call = Call(operation=OPERATION, max_retries=0, deadline=math.inf)
-    call.trace_id, call.token = UUID(SENT), TOKEN
-    transport = bounded.BoundedTransport(answer, verify_trace_id=True)
-    try:
-        attempt = Attempt(httpx.AsyncClient(transport=transport, trust_env=False))
-        response = await attempt(BUILD(OPERATION, call))
-        return read_result(OPERATION, response.content, _info(call, response))
-    except PlastiqError as error:
-        call.describe(error)
-        raise
+    """Return the result of a call that receives `answer` as its response."""
+    REPLAY.answer = answer
+    call = Call(
+        operation=OPERATION,
+        defaults=PIPELINE.defaults,
+        trace_id=UUID(SENT),
+        timeout=PIPELINE.defaults.timeout,
+    )
+    return await PIPELINE._exchange(call, OPERATION)
 
 
 def check(data: bytes) -> None:
-    """Raise if anything else than a sound result or a sound error comes of an input."""
+    """Raise unless the input gives a valid result or one of the documented errors."""
     answer = Answer(data)
     try:
         secret = run(receive(answer))
@@ -161,11 +183,11 @@ def check(data: bytes) -> None:
 
 
 def fuzz(minutes: float, folder: Path) -> None:
-    """Fuzz, and end the process: with 0 when the time is up, else for what was found.
+    """Fuzz, then end the process: with status 0 if the time is up, else with a failure.
 
     Args:
-        minutes: How long.
-        folder: For the seeds, and for what libFuzzer makes of them.
+        minutes: How long to fuzz.
+        folder: Directory for the seeds and for libFuzzer's corpus.
     """
     corpus = folder / "corpus"
     corpus.mkdir()
@@ -195,7 +217,7 @@ def main() -> int:
     if options.reproduce is not None:
         check(options.reproduce)
         return 0
-    # No TemporaryDirectory, which the child, too, would remove at its end.
+    # Not TemporaryDirectory, because the child process would remove it as well.
     folder = Path(tempfile.mkdtemp())
     # libFuzzer ends the process that it runs in.
     child = os.fork()

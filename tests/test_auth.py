@@ -1,4 +1,4 @@
-"""The access token on the wire, and the provider behind it."""
+"""The access token on the wire, and the token provider."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from plastiq_async import (
     PlastiqSession,
 )
 from plastiq_async.testing import FakePlastiq
-from tests.helpers import PAYER, eventually
+from tests.support.sessions import PAYER
+from tests.support.timing import eventually
 
 
 class Provider:
-    """Gives one token after the other, and then the last again; counts."""
+    """A provider that returns each token in turn, repeats the last, and counts."""
 
     def __init__(self, tokens: Iterable[object]) -> None:
         self.tokens = list(tokens)
         self.asked = 0
 
     async def __call__(self) -> Any:
-        """Take a moment, then give or raise what is next."""
+        """Wait a moment, then return or raise the next item."""
         self.asked += 1
         await anyio.sleep(0.01)
         token = self.tokens.pop(0) if len(self.tokens) > 1 else self.tokens[0]
@@ -41,25 +42,25 @@ class Provider:
 def session_for(
     fake: FakePlastiq, token: str | Callable[[], Awaitable[str]]
 ) -> PlastiqSession:
-    """Return a session with the fake; it holds nothing that must be closed."""
+    """Return a session with the fake; it needs no closing."""
     return PlastiqSession(token, base_url=fake.base_url, transport=fake.transport)
 
 
 def tokens_of(fake: FakePlastiq) -> list[str]:
-    """Return the tokens that arrived."""
+    """Return the tokens that arrived at the server."""
     headers = [request.headers["authorization"] for request in fake.requests]
     return [header.removeprefix("Bearer ") for header in headers]
 
 
 async def create_at_once(session: PlastiqSession, calls: int) -> None:
-    """Make many calls at the same time."""
+    """Make many calls concurrently."""
     async with anyio.create_task_group() as group:
         for _ in range(calls):
             group.start_soon(session.client_secrets.create, PAYER)
 
 
 async def test_fixed_token(fake_plastiq: FakePlastiq) -> None:
-    """A fixed token is sent as it is; a 401 to it is final."""
+    """A fixed token is sent unchanged, and a 401 response to it is final."""
     session = session_for(fake_plastiq, fake_plastiq.access_token)
     await session.client_secrets.create(PAYER)
     old, _ = fake_plastiq.access_token, fake_plastiq.rotate_token()
@@ -70,7 +71,7 @@ async def test_fixed_token(fake_plastiq: FakePlastiq) -> None:
 
 
 async def test_provider_is_asked_once(fake_plastiq: FakePlastiq) -> None:
-    """One of many first calls asks, and the others wait for its token."""
+    """One of many concurrent first calls asks the provider; the others wait."""
     provider = Provider([fake_plastiq.access_token])
     session = session_for(fake_plastiq, provider)
     await create_at_once(session, 20)
@@ -80,7 +81,7 @@ async def test_provider_is_asked_once(fake_plastiq: FakePlastiq) -> None:
 
 
 async def test_provider_is_asked_again_after_a_401(fake_plastiq: FakePlastiq) -> None:
-    """When the key has rotated, one call asks for the new one, for all."""
+    """After key rotation, one call asks for the new token on behalf of all calls."""
     old = fake_plastiq.access_token
     provider = Provider([old, "new-token"])
     session = session_for(fake_plastiq, provider)
@@ -93,7 +94,7 @@ async def test_provider_is_asked_again_after_a_401(fake_plastiq: FakePlastiq) ->
 
 
 async def test_new_token_within_one_attempt(fake_plastiq: FakePlastiq) -> None:
-    """A request with a renewed token is no retry of ours."""
+    """A request that is repeated with a new token does not count as a retry."""
     provider = Provider(["stale", fake_plastiq.access_token])
     session = session_for(fake_plastiq, provider).with_options(max_retries=0)
     secret = await session.client_secrets.create(PAYER)
@@ -104,7 +105,7 @@ async def test_new_token_within_one_attempt(fake_plastiq: FakePlastiq) -> None:
 
 
 async def test_same_token_again(fake_plastiq: FakePlastiq) -> None:
-    """A provider that has no other token ends the call in its one 401."""
+    """If the provider returns the same token again, the call fails after one 401."""
     provider = Provider(["stale"])
     session = session_for(fake_plastiq, provider)
     with pytest.raises(AuthenticationError):
@@ -132,7 +133,7 @@ async def test_new_token_is_refused_as_well(fake_plastiq: FakePlastiq) -> None:
 async def test_malformed_token(
     token: object, position: int, fake_plastiq: FakePlastiq
 ) -> None:
-    """What cannot be a token is refused, named by its origin and never by value."""
+    """A malformed token is rejected; the error names its origin but not its value."""
     provider = Provider(["stale"] * position + [token])
     session = session_for(fake_plastiq, provider)
     with pytest.raises(ConfigurationError, match="provider returned") as info:
@@ -155,7 +156,7 @@ RAISED = [
 async def test_provider_that_raises(
     error: Exception, position: int, fake_plastiq: FakePlastiq
 ) -> None:
-    """What the provider raises is the caller's, as it is; the next call asks anew."""
+    """A provider's exception reaches the caller unchanged; the next call asks again."""
     provider = Provider(["stale"] * position + [error, fake_plastiq.access_token])
     session = session_for(fake_plastiq, provider)
     with pytest.raises(type(error)) as info:
@@ -168,7 +169,7 @@ async def test_provider_that_raises(
 
 
 async def test_caller_that_asks_is_cancelled(fake_plastiq: FakePlastiq) -> None:
-    """When the call that asks is cancelled, one that waits takes over."""
+    """If the call that asks the provider is cancelled, a waiting call takes over."""
     asked = 0
 
     async def provide() -> str:

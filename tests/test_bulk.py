@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from uuid import UUID, uuid4
 
 import anyio
@@ -27,9 +27,9 @@ from plastiq_async import (
 )
 from plastiq_async._bulk import Bulk
 from plastiq_async.testing import FakePlastiq
-from tests.helpers import session_for
-from tests.servers import Server
-from tests.steps import answer, ignore
+from tests.support.sessions import session_for
+from tests.support.socket_server import Server
+from tests.support.steps import answer, ignore
 
 Outcomes = list[Outcome[CreateClientSecret, ClientSecret]]
 
@@ -127,6 +127,7 @@ async def test_failures_stop_nothing(
     assert {outcome.result for outcome in failed} == {None}
 
 
+@pytest.mark.slow
 async def test_as_they_complete() -> None:
     """A slow call holds nobody up."""
 
@@ -139,6 +140,7 @@ async def test_as_they_complete() -> None:
     assert results == [*range(1, 10), 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("concurrency", [1, 3, 10])
 async def test_no_more_than_needed(concurrency: int) -> None:
     """Requests are taken as outcomes are fetched, of a source without an end."""
@@ -315,6 +317,28 @@ async def test_source_that_fails(asynchronous: bool) -> None:
         await fetch_all()
     assert info.value is error
     assert requests == {1, 2, 3}
+
+
+@pytest.mark.parametrize("end", [StopAsyncIteration(), ZeroDivisionError()])
+async def test_source_is_not_asked_again(end: Exception) -> None:
+    """An iterator that has ended or failed is left alone."""
+    steps: list[int | Exception] = [1, end, 2, end, 3]
+
+    class Source(AsyncIterator[int]):
+        async def __anext__(self) -> int:
+            step = steps.pop(0)
+            await checkpoint()
+            if isinstance(step, Exception):
+                raise step
+            return step
+
+    results = []
+    with suppress(ZeroDivisionError):
+        async with Bulk(Calls(), Source(), 4) as stream:
+            async for outcome in stream:
+                results.append(outcome.result)  # noqa: PERF401 -- it may raise
+    assert results == [1]
+    assert steps == [2, end, 3]
 
 
 async def test_nothing_to_do() -> None:

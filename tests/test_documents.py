@@ -1,4 +1,4 @@
-"""What the documents say of the tests and the examples is true."""
+"""Statements in the documentation about the tests and the examples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAMED = re.compile(r"`((?:tests|examples|benchmarks|docs)/[\w/.]+)`")
 
 @pytest.mark.parametrize("name", ["README.md", "SECURITY.md", "CONTRIBUTING.md"])
 def test_named_files_exist(name: str) -> None:
-    """Whoever looks for a test or an example that a document names, finds it."""
+    """Every test and example that a document names exists."""
     named = set(NAMED.findall((ROOT / name).read_text("utf-8")))
     assert named
     missing = {path for path in named if not (ROOT / path).exists()}
@@ -30,7 +30,7 @@ def test_faults_are_promised() -> None:
 
 
 def test_every_fault_has_a_test() -> None:
-    """Each of the twenty is named by the docstring of a test."""
+    """Each of the twenty faults is named by the docstring of a test."""
     found: set[int] = set()
     for path in (ROOT / "tests" / "faults").glob("test_*.py"):
         found |= {

@@ -1,20 +1,31 @@
-"""The tree of errors, what they say, and that they survive being passed around."""
+"""The exception hierarchy: messages, attributes and copying."""
 
 from __future__ import annotations
 
 import copy
 import inspect
 import pickle
+import re
 from collections.abc import Callable
 from functools import partial
+from typing import get_args
 from uuid import UUID
 
 import pytest
 
 from plastiq_async import errors
-from plastiq_async.errors import APIStatusError, PlastiqError, RateLimitError
+from plastiq_async.errors import (
+    APIStatusError,
+    NextStep,
+    PlastiqError,
+    RateLimitError,
+)
 
 TRACE_ID = UUID("fe278caa-e01d-4910-b975-5c19c21a6d8e")
+KEY = UUID("0b4e3c1a-5f0e-4c1d-9d56-0d4d1e6f7a80")
+# Names in `__all__` other than the classes.
+ALIASES = {"NextStep"}
+CLASSES = [name for name in errors.__all__ if name not in ALIASES]
 BASES: dict[str, tuple[type[Exception], ...]] = {
     "PlastiqError": (Exception,),
     "ConfigurationError": (errors.PlastiqError,),
@@ -37,7 +48,7 @@ BASES: dict[str, tuple[type[Exception], ...]] = {
 
 
 def repickled(error: PlastiqError, protocol: int | None = None) -> object:
-    """Return what comes out of a pickle of `error`."""
+    """Return a pickled and unpickled copy of `error`."""
     return pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 -- our own
 
 
@@ -50,7 +61,7 @@ COPIERS: dict[str, Callable[[PlastiqError], object]] = {
 
 
 def make(name: str) -> PlastiqError:
-    """Return an error of the class `name`, as a call would leave it behind."""
+    """Return an error of the class `name`, as a failed call raises it."""
     cls: type[PlastiqError] = getattr(errors, name)
     error = (
         cls("Too fast", 429, "SLOW", ("a", "b"), 1.5)
@@ -62,35 +73,49 @@ def make(name: str) -> PlastiqError:
     error.path = "/client-secrets"
     error.attempts = 3
     error.outcome_unknown = True
+    error.idempotency_key = KEY
+    error.next_step = "same_key"
     if isinstance(error, errors.APIResponseError):
         error.status_code = 201
+    if isinstance(error, APIStatusError):
+        error.replayed = True
     return error
 
 
 def test_tree_is_complete() -> None:
-    """The table of this test, `__all__` and the classes of the module are the same."""
+    """The table in this test, `__all__` and the classes of the module agree."""
     classes = [
         name
         for name, cls in inspect.getmembers(errors, inspect.isclass)
         if cls.__module__ == errors.__name__
     ]
-    assert sorted(BASES) == errors.__all__ == classes
+    assert sorted(BASES) == CLASSES == classes
+    assert errors.__all__ == sorted(ALIASES | BASES.keys())
 
 
-@pytest.mark.parametrize("name", errors.__all__)
+def test_next_steps_are_documented() -> None:
+    """The docstring of the base class explains each next step, and no other."""
+    steps = get_args(NextStep)
+    documented = re.findall(
+        r"^ *- ``\"(\w+)\"``: ", PlastiqError.__doc__ or "", re.MULTILINE
+    )
+    assert documented == list(steps)
+
+
+@pytest.mark.parametrize("name", CLASSES)
 def test_bases(name: str) -> None:
-    """Each class sits where the documented tree shows it."""
+    """Each class has the base class that the documentation shows."""
     assert getattr(errors, name).__bases__ == BASES[name]
 
 
-@pytest.mark.parametrize("name", errors.__all__)
+@pytest.mark.parametrize("name", CLASSES)
 def test_drawn_in_docstring(name: str) -> None:
-    """The tree in the module's docstring leaves no class out."""
+    """The tree in the module's docstring includes every class."""
     assert errors.__doc__ is not None
     assert f" {name} " in errors.__doc__.replace("\n", " ")
 
 
-@pytest.mark.parametrize("name", errors.__all__)
+@pytest.mark.parametrize("name", CLASSES)
 @pytest.mark.parametrize("copier", COPIERS)
 def test_survives_copying(name: str, copier: str) -> None:
     """Pickles and copies of an error keep its class, text and every attribute."""
@@ -102,15 +127,20 @@ def test_survives_copying(name: str, copier: str) -> None:
     assert twin.args == error.args
     assert vars(twin) == vars(error)
     assert vars(twin)["trace_id"] == TRACE_ID
+    assert vars(twin)["idempotency_key"] == KEY
+    assert vars(twin)["next_step"] == "same_key"
+    if isinstance(error, APIStatusError):
+        assert vars(twin)["replayed"] is True
 
 
-@pytest.mark.parametrize("name", errors.__all__)
+@pytest.mark.parametrize("name", CLASSES)
 def test_attributes_without_call(name: str) -> None:
-    """An error that no call ended has the documented defaults."""
+    """An error without a call has the documented defaults."""
     cls = getattr(errors, name)
     error = cls("m", 400) if issubclass(cls, APIStatusError) else cls("m")
     assert (error.trace_id, error.method, error.path) == (None, None, None)
     assert (error.attempts, error.outcome_unknown) == (0, False)
+    assert (error.idempotency_key, error.next_step) == (None, None)
 
 
 def test_text_without_call() -> None:
@@ -120,7 +150,7 @@ def test_text_without_call() -> None:
 
 @pytest.mark.parametrize(("attempts", "tries"), [(1, "1 attempt"), (2, "2 attempts")])
 def test_text_of_call(attempts: int, tries: str) -> None:
-    """With a call, the text tells which, how many attempts, and the trace ID."""
+    """With a call, the text includes the operation, the attempts and the trace ID."""
     error = make("APITimeoutError")
     error.attempts = attempts
     call = f"[POST /client-secrets, {tries}, trace ID {TRACE_ID}]"
@@ -137,7 +167,7 @@ def test_text_of_call(attempts: int, tries: str) -> None:
     ],
 )
 def test_text_of_status(error: APIStatusError, text: str) -> None:
-    """A status error says status, code, message and details, as far as known."""
+    """A status error's text has the status code and any code, message and details."""
     assert str(error) == text
 
 
@@ -149,6 +179,7 @@ def test_attributes_of_status() -> None:
 
 
 def test_defaults_of_status() -> None:
-    """A status error needs a message and a status only."""
+    """A status error requires only a message and a status code."""
     error = APIStatusError("No", 400)
     assert (error.code, error.details, error.retry_after) == (None, (), None)
+    assert not error.replayed

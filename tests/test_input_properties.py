@@ -1,4 +1,4 @@
-"""Whatever a caller gives: a well-formed request, or one of our errors before any."""
+"""Property tests of arguments: a well-formed request, or an error before sending."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from plastiq_async import (
     InvalidArgumentError,
     PlastiqSession,
 )
-from tests.checks import SECRET, call_once, check_error
-from tests.helpers import TOKEN
-from tests.test_bounded import Transport
-from tests.test_properties import few, many, mostly
+from tests.support.checks import SECRET, call_once, check_error
+from tests.support.sessions import TOKEN
+from tests.support.strategies import few, many, mostly
+from tests.support.transports import Transport
 
 V1 = "5b0c7a3e-93d4-11ee-b9d1-0242ac120002"
 V4 = "0b4e3c1a-5f0e-4c1d-9d56-0d4d1e6f7a80"
@@ -37,7 +37,7 @@ ANY_CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class Text(str, enum.Enum):  # noqa: UP042 -- StrEnum's str() is the value
-    """Strings that `str()` shows as something else."""
+    """Strings whose `str()` differs from their value."""
 
     UUID = V4
     TYPE = "CARD"
@@ -46,9 +46,9 @@ class Text(str, enum.Enum):  # noqa: UP042 -- StrEnum's str() is the value
 
 
 class Array:
-    """Like an array of numpy: no comparison is a bool, and there is no hash."""
+    """An object like a numpy array: comparisons return no bool, and hashing fails."""
 
-    __hash__ = None  # type: ignore[assignment]  # as in the language's own lists
+    __hash__ = None  # type: ignore[assignment]  # as in Python's own lists
 
     def __eq__(self, other: object) -> Any:
         return self
@@ -60,7 +60,7 @@ class Array:
 
 
 class Recorder(Transport):
-    """Answers well, and keeps the requests."""
+    """A transport that always succeeds and records the requests."""
 
     def __init__(self) -> None:
         super().__init__(self._answer)
@@ -71,7 +71,7 @@ class Recorder(Transport):
         return httpx.Response(200, content=b'{"clientSecret": "%s"}' % SECRET.encode())
 
 
-# What is nearly right, and words that no error may repeat.
+# Values that are almost valid, and words that no error may repeat.
 odd = st.sampled_from(["", "\r\n", "\n", "\0", "\t", " ", "\x7f", "\u00e9", "\ud800"])
 words = st.sampled_from([V4, V1, "CARD", "203.0.113.7", "fe80::1%eth0", "sandbox"])
 texts = st.one_of(
@@ -91,14 +91,14 @@ durations = st.floats(min_value=0, exclude_min=True) | st.integers(1)
 
 
 def one_of_them(**strategies: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Draw one of several arguments, good or bad: among bad ones it would not show."""
+    """Draw one of several arguments; only one may be bad, so that its error shows."""
     return st.sampled_from([*strategies]).flatmap(
         lambda name: st.fixed_dictionaries({name: mostly(anything, strategies[name])})
     )
 
 
 def check_request(request: httpx.Request) -> None:
-    """Make sure that a server can read a request in one way only."""
+    """Check that a server can parse a request in only one way."""
     names = [name.lower() for name, _ in request.headers.raw]
     assert len(names) == len(set(names))
     assert {b"authorization", b"trace-id", b"user-agent", b"host"} <= set(names)
@@ -115,10 +115,11 @@ def check_request(request: httpx.Request) -> None:
 
 
 def same_uuid(value: Any) -> UUID:
-    """Return the UUID that an argument is, or that it is the text of."""
+    """Return an argument as a UUID; it may be one or its text form."""
     return value if isinstance(value, UUID) else UUID(str.__str__(value))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @many
 @given(
@@ -138,7 +139,7 @@ def same_uuid(value: Any) -> UUID:
 def test_any_arguments(
     backend: str, arguments: dict[str, Any], end_user: dict[str, Any]
 ) -> None:
-    """Any arguments of a call are refused, or make a well-formed request."""
+    """Any arguments of a call are rejected or produce a well-formed request."""
     transport = Recorder()
     arguments = {"payer_id": V1} | arguments
     try:
@@ -178,13 +179,14 @@ urls = st.builds("{}://{}{}".format, schemes, hosts, paths)
 
 
 def for_environ(text: str) -> str:
-    """Return what of a text an environment variable can hold."""
+    """Return the part of a text that an environment variable can hold."""
     return text.encode(errors="ignore").decode().replace("\0", "")
 
 
 variables = urls | texts.map(for_environ)
 
 
+@pytest.mark.slow
 @many
 @given(
     arguments=one_of_them(
@@ -207,7 +209,7 @@ variables = urls | texts.map(for_environ)
 @example(arguments={"access_token": Text.WORD}, environ={})
 @example(arguments={"base_url": "https://a.example" + "/a" * 32_755}, environ={})
 def test_any_settings(arguments: dict[str, Any], environ: dict[str, str]) -> None:
-    """Any settings are refused, or make a session that makes well-formed requests."""
+    """Any settings are rejected, or give a session with well-formed requests."""
     transport = Recorder()
     arguments = {"access_token": TOKEN} | arguments
     try:
@@ -227,6 +229,7 @@ def test_any_settings(arguments: dict[str, Any], environ: dict[str, str]) -> Non
             assert host == "localhost" or ip_address(host).is_loopback
 
 
+@pytest.mark.slow
 @few
 @given(
     arguments=one_of_them(
@@ -250,7 +253,7 @@ def test_any_settings(arguments: dict[str, Any], environ: dict[str, str]) -> Non
 def test_any_transport(
     arguments: dict[str, Any], others: dict[str, Any], environ: dict[str, str]
 ) -> None:
-    """Any settings of a transport are refused, or make a session."""
+    """Any transport settings are rejected or give a session."""
     try:
         with mock.patch.dict(os.environ, environ):
             session = PlastiqSession(TOKEN, **others | arguments)

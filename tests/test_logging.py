@@ -1,4 +1,4 @@
-"""What is logged, and when; what never is, is in `tests.faults`."""
+"""Log records and their levels; `tests.faults` tests what is never logged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from plastiq_async import ConfigurationError, PlastiqSession
 from plastiq_async.testing import FakePlastiq
-from tests.helpers import PAYER, TOKEN
+from tests.support.sessions import PAYER, TOKEN
 
 LOGGER = logging.getLogger("plastiq_async")
 
@@ -25,7 +25,7 @@ def _restore_logger() -> Iterator[None]:
 
 
 def lines_of(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return our own lines about attempts."""
+    """Return our own log lines about attempts."""
     return [
         record.getMessage()
         for record in caplog.records
@@ -37,7 +37,7 @@ def lines_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def test_line_per_attempt(
     caplog: pytest.LogCaptureFixture, fake_plastiq: FakePlastiq
 ) -> None:
-    """Each attempt is one line at DEBUG, with no header that is not allowed."""
+    """Each attempt is one line at DEBUG, with allowed headers only."""
     caplog.set_level(logging.DEBUG, "plastiq_async")
     fake_plastiq.fail_next(503, retry_after=7)
     fake_plastiq.drop_next()
@@ -63,7 +63,7 @@ async def test_line_per_attempt(
 
 
 async def test_abandoned_attempt(caplog: pytest.LogCaptureFixture) -> None:
-    """An attempt that ends in somebody else's exception has its line, too."""
+    """An attempt that ends in another library's exception is logged, too."""
     caplog.set_level(logging.DEBUG, "plastiq_async")
 
     async def provide() -> str:
@@ -79,7 +79,7 @@ async def test_abandoned_attempt(caplog: pytest.LogCaptureFixture) -> None:
 async def test_quiet_by_default(
     caplog: pytest.LogCaptureFixture, fake_plastiq: FakePlastiq
 ) -> None:
-    """Without DEBUG there is one line per session, and none per attempt."""
+    """Without DEBUG there is one line per session and none per attempt."""
     caplog.set_level(logging.INFO, "plastiq_async")
     async with PlastiqSession(
         fake_plastiq.access_token,
@@ -102,7 +102,7 @@ def test_switched_on(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """PLASTIQ_LOG writes the log to stderr, once however many the sessions."""
+    """PLASTIQ_LOG writes the log to stderr, once for any number of sessions."""
     monkeypatch.setenv("PLASTIQ_LOG", value)
     before = len(LOGGER.handlers)
     for _ in range(2):
@@ -115,7 +115,7 @@ def test_switched_on(
 
 
 def test_own_handler_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An application that has set up the logger keeps its own handler alone."""
+    """If the application has configured the logger, no handler is added."""
     monkeypatch.setenv("PLASTIQ_LOG", "info")
     handler = logging.NullHandler()
     LOGGER.addHandler(handler)
@@ -124,7 +124,7 @@ def test_own_handler_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bad_level(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unknown level is refused with the known ones."""
+    """An unknown level is rejected with a list of the known ones."""
     monkeypatch.setenv("PLASTIQ_LOG", "trace")
     with pytest.raises(ConfigurationError, match="PLASTIQ_LOG must be one of debug"):
         PlastiqSession(TOKEN)

@@ -1,4 +1,4 @@
-"""The onion around every call."""
+"""The middleware around every call."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from plastiq_async import (
 )
 from plastiq_async.middleware import Handler, Middleware, trace_id_of
 from plastiq_async.testing import FakePlastiq
-from tests.helpers import PAYER, TOKEN
+from tests.support.sessions import PAYER, TOKEN
 
 
 def session_for(fake: FakePlastiq, *middleware: Any, **options: Any) -> PlastiqSession:
-    """Return a session with the fake; it holds nothing that must be closed."""
+    """Return a session with the fake; it needs no closing."""
     return PlastiqSession(
         fake.access_token,
         base_url=fake.base_url,
@@ -34,7 +34,7 @@ def session_for(fake: FakePlastiq, *middleware: Any, **options: Any) -> PlastiqS
 
 
 async def test_order(fake_plastiq: FakePlastiq) -> None:
-    """The first is the outermost, and its headers reach the wire."""
+    """The first middleware is the outermost, and headers that it sets are sent."""
     seen: list[str] = []
 
     def layer(name: str) -> Middleware:
@@ -57,7 +57,7 @@ async def test_order(fake_plastiq: FakePlastiq) -> None:
 
 @pytest.mark.usefixtures("quick_retries")
 async def test_one_logical_call(fake_plastiq: FakePlastiq) -> None:
-    """It sees one call with its body and trace ID, however many the attempts."""
+    """Middleware runs once per call, with its body and trace ID, despite retries."""
     seen: list[tuple[UUID, bytes, int]] = []
 
     async def watch(request: httpx.Request, call_next: Handler) -> httpx.Response:
@@ -85,7 +85,7 @@ async def test_one_logical_call(fake_plastiq: FakePlastiq) -> None:
 async def test_sees_our_errors(
     fault: Any, expected: type[PlastiqError], fake_plastiq: FakePlastiq
 ) -> None:
-    """What is raised through it is ours, and says which call it ended."""
+    """Errors that middleware sees are Plastiq errors and say which call failed."""
     seen: list[PlastiqError] = []
 
     async def watch(request: httpx.Request, call_next: Handler) -> httpx.Response:
@@ -107,7 +107,7 @@ async def test_sees_our_errors(
 async def test_answer_of_its_own(
     headers: dict[str, str], fake_plastiq: FakePlastiq
 ) -> None:
-    """An answer may come from a middleware, without any request."""
+    """Middleware can return a response without sending a request."""
 
     async def reply(request: httpx.Request, _: Handler) -> httpx.Response:
         return httpx.Response(200, json={"clientSecret": "x"}, headers=headers)
@@ -122,7 +122,7 @@ async def test_answer_of_its_own(
 
 
 async def test_trace_id_of_its_own(fake_plastiq: FakePlastiq) -> None:
-    """The trace ID of the answer is the one to tell support."""
+    """The result has the trace ID of the response that middleware returns."""
     theirs = uuid4()
 
     async def rewrite(request: httpx.Request, call_next: Handler) -> httpx.Response:
@@ -135,18 +135,18 @@ async def test_trace_id_of_its_own(fake_plastiq: FakePlastiq) -> None:
 
 
 async def refuse(request: httpx.Request, _: Handler) -> httpx.Response:
-    """Answer in the server's place, with an error."""
+    """Return an error response instead of sending the request."""
     return httpx.Response(403, json={"code": "FORBIDDEN_ERROR", "message": "No"})
 
 
 async def test_refusal_of_its_own(fake_plastiq: FakePlastiq) -> None:
-    """A status that is not 2xx is an error, whoever answers with it."""
+    """A status code other than 2xx raises an error, even if middleware returned it."""
     with pytest.raises(PermissionDeniedError, match="FORBIDDEN_ERROR: No"):
         await session_for(fake_plastiq, refuse).client_secrets.create(PAYER)
 
 
 async def test_refusal_of_its_own_is_described(fake_plastiq: FakePlastiq) -> None:
-    """The error says which call it ended."""
+    """The error for a middleware's response says which call failed."""
     trace_id = uuid4()
     with pytest.raises(PermissionDeniedError) as info:
         await session_for(fake_plastiq, refuse).client_secrets.create(
@@ -159,7 +159,7 @@ async def test_refusal_of_its_own_is_described(fake_plastiq: FakePlastiq) -> Non
     "error", [ZeroDivisionError(), PlastiqError("x"), APIStatusError("x", 503)]
 )
 async def test_raises(error: Exception, fake_plastiq: FakePlastiq) -> None:
-    """What a middleware raises is the caller's, unretried."""
+    """An exception that middleware raises reaches the caller and is not retried."""
 
     async def fail(request: httpx.Request, _: Handler) -> httpx.Response:
         raise error
@@ -171,13 +171,13 @@ async def test_raises(error: Exception, fake_plastiq: FakePlastiq) -> None:
 
 @pytest.mark.parametrize("layer", [None, "tenant"])
 def test_no_callable(layer: object, fake_plastiq: FakePlastiq) -> None:
-    """What cannot be called is refused when the session is made."""
+    """Middleware that is not callable is rejected when the session is created."""
     with pytest.raises(ConfigurationError, match="middleware"):
         session_for(fake_plastiq, layer)
 
 
 async def test_foreign_request(fake_plastiq: FakePlastiq) -> None:
-    """A request must be passed on, not replaced by one that knows of no call."""
+    """Middleware must pass the request on, not a new one that belongs to no call."""
 
     async def replace(request: httpx.Request, call_next: Handler) -> httpx.Response:
         return await call_next(httpx.Request("POST", request.url))
@@ -190,7 +190,7 @@ async def test_foreign_request(fake_plastiq: FakePlastiq) -> None:
 
 
 async def test_replaced_request(fake_plastiq: FakePlastiq) -> None:
-    """A copy with the same extensions is as good as the original."""
+    """A copy of the request with the same extensions is accepted."""
 
     async def replace(request: httpx.Request, call_next: Handler) -> httpx.Response:
         copy = httpx.Request(
@@ -208,6 +208,6 @@ async def test_replaced_request(fake_plastiq: FakePlastiq) -> None:
 
 @pytest.mark.parametrize("middleware", [5, [None], ["tenant"]])
 def test_no_middleware(middleware: Any) -> None:
-    """What cannot be called, or is no list of it, is refused at once."""
+    """An invalid list of middleware is rejected when the session is created."""
     with pytest.raises(ConfigurationError, match=r"^middleware must be"):
         PlastiqSession(TOKEN, middleware=middleware)

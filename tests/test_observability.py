@@ -1,6 +1,6 @@
-"""The official instrumentation of httpx and of aiohttp, and stamina's, on our sessions.
+"""The official instrumentation of httpx, aiohttp and stamina with our sessions.
 
-What our own span says is tested with `plastiq_async.integrations.opentelemetry`.
+Our own span is tested in `tests/integrations/test_opentelemetry.py`.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from stamina.instrumentation import (
 
 from plastiq_async import PlastiqError, PlastiqSession
 from plastiq_async.integrations.opentelemetry import OpenTelemetryMiddleware
-from tests.faults.conftest import WIRINGS
-from tests.helpers import PAYER, TOKEN, session_for
-from tests.servers import Connection, Request, Server, Step
-from tests.steps import answer, drop, response
+from tests.support.sessions import PAYER, TOKEN, session_for
+from tests.support.socket_server import Connection, Request, Server, Step
+from tests.support.steps import answer, drop, response
+from tests.support.wirings import WIRINGS
 
 SECRET = "XYZCLIENTSECRET123"
 BODY = b'{"clientSecret": "%s"}' % SECRET.encode()
@@ -46,20 +46,20 @@ INSTRUMENTORS: dict[str, HTTPXClientInstrumentor | AioHttpClientInstrumentor] = 
     ids="-".join,
 )
 def wiring(request: pytest.FixtureRequest) -> tuple[str, str]:
-    """Run a test on each event loop with each transport that works on it."""
+    """Run each test on each event loop, with each transport that supports it."""
     loop, transport = request.param
     return loop, transport
 
 
 @pytest.fixture
 def anyio_backend(wiring: tuple[str, str]) -> str:
-    """Run the test on this event loop."""
+    """Return the event loop of the test."""
     return wiring[0]
 
 
 @pytest.fixture
 def transport(wiring: tuple[str, str]) -> str:
-    """Use this transport in the test."""
+    """Return the transport of the test."""
     return wiring[1]
 
 
@@ -78,22 +78,22 @@ class Telemetry:
 
     @property
     def attempts(self) -> list[ReadableSpan]:
-        """The spans that the official instrumentation made."""
+        """The spans that the official instrumentation created."""
         return [span for span in self.spans if span.kind is SpanKind.CLIENT]
 
     def instrument(self, library: str) -> None:
-        """Let `library` make a span of each request."""
+        """Instrument `library` to create a span for each request."""
         INSTRUMENTORS[library].instrument(tracer_provider=self._provider)
 
     def session_for(self, server: Server, transport: str) -> PlastiqSession:
-        """Return a session with `server` that makes a span of each call."""
+        """Return a session with `server` that creates a span for each call."""
         middleware = [OpenTelemetryMiddleware(self._provider)]
         return session_for(server, transport=transport, middleware=middleware)
 
 
 @pytest.fixture
 def telemetry() -> Iterator[Telemetry]:
-    """Set OpenTelemetry up, and leave nothing instrumented."""
+    """Set up OpenTelemetry, and uninstrument everything afterwards."""
     yield Telemetry()
     for instrumentor in INSTRUMENTORS.values():
         if instrumentor.is_instrumented_by_opentelemetry:
@@ -102,7 +102,7 @@ def telemetry() -> Iterator[Telemetry]:
 
 @pytest.mark.usefixtures("quick_retries")
 async def test_attempts(telemetry: Telemetry, transport: str) -> None:
-    """Each attempt is a span below its call's, and sends its own context along."""
+    """Each attempt is a child span of its call, and its own context is sent."""
     telemetry.instrument(transport)
     with Server(answer(503), drop, answer()) as server:
         async with telemetry.session_for(server, transport) as session:
@@ -124,7 +124,7 @@ async def test_attempts(telemetry: Telemetry, transport: str) -> None:
 
 
 async def test_instrumented_late(telemetry: Telemetry, transport: str) -> None:
-    """It is early enough any time for httpx, before the first call for aiohttp."""
+    """Instrumentation works at any time on httpx, on aiohttp before the first call."""
     with Server(answer()) as server:
         async with telemetry.session_for(server, transport) as session:
             await session.client_secrets.create(PAYER)
@@ -137,7 +137,7 @@ async def test_instrumented_late(telemetry: Telemetry, transport: str) -> None:
 
 
 async def test_instrumented_httpx(telemetry: Telemetry, transport: str) -> None:
-    """The instrumentation of httpx does not see calls that aiohttp transports."""
+    """The httpx instrumentation does not see calls with the aiohttp transport."""
     telemetry.instrument("httpx")
     with Server(answer()) as server:
         async with telemetry.session_for(server, transport) as session:
@@ -148,7 +148,7 @@ async def test_instrumented_httpx(telemetry: Telemetry, transport: str) -> None:
 async def test_trace_id_of_attempts(
     telemetry: Telemetry, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A variable that is documented puts the trace ID on the attempts' spans, too."""
+    """The documented variable adds the trace ID to the spans of the attempts."""
     variable = "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_CLIENT_REQUEST"
     monkeypatch.setenv(variable, "Trace-Id")
     telemetry.instrument(transport)
@@ -162,22 +162,23 @@ async def test_trace_id_of_attempts(
 
 
 def babble(connection: Connection, _: Request) -> None:
-    """Answer with something that is no HTTP, and is secret."""
+    """Send a secret in bytes that are not HTTP."""
     connection.send(BODY + b"\r\n\r\n")
 
 
 def chatter(connection: Connection, request: Request) -> None:
-    """Send a secret twice, though the answer has room for it once."""
+    """Send a secret twice, although Content-Length covers it once."""
     connection.send(response(request, body=BODY) + BODY + b"\r\n\r\n")
 
 
 def stop_short(connection: Connection, request: Request) -> None:
-    """Send less than was announced."""
+    """Send less than Content-Length announced."""
     headers = [("Content-Length", "99")]
     connection.send(response(request, body=BODY, headers=headers))
     connection.close()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize(
     "steps",
@@ -195,7 +196,7 @@ def stop_short(connection: Connection, request: Request) -> None:
 async def test_no_secret_in_spans(
     steps: list[Step], telemetry: Telemetry, transport: str
 ) -> None:
-    """Neither token nor client secret is in any span, attempts' included."""
+    """No span, not even an attempt's, holds the token or a client secret."""
     telemetry.instrument(transport)
     with Server(*steps) as server:
         async with telemetry.session_for(server, transport) as session:
@@ -211,7 +212,7 @@ async def test_no_secret_in_spans(
 
 @pytest.fixture
 def retries() -> Iterator[list[RetryDetails]]:
-    """Collect what stamina tells of each retry; its own hooks are told, too."""
+    """Collect the details that stamina reports of each retry; keep its own hooks."""
     seen: list[RetryDetails] = []
 
     def collect(details: RetryDetails) -> None:
@@ -223,7 +224,7 @@ def retries() -> Iterator[list[RetryDetails]]:
 
 
 def count_retries(error: str, number: int) -> float:
-    """Return how many retries with a number Prometheus has counted after an error."""
+    """Return the number of retries after an error that Prometheus has counted."""
     labels = {
         "callable": "<context block>",
         "error_type": f"plastiq_async.errors.{error}",
@@ -236,7 +237,7 @@ def count_retries(error: str, number: int) -> float:
 async def test_retries(
     retries: list[RetryDetails], transport: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each retry is counted and logged by stamina, which sees no secret."""
+    """Each retry is counted and logged by stamina, which receives no secret."""
     caplog.set_level(logging.WARNING, "stamina")
     expected = ["ServiceUnavailableError", "APIConnectionError"]
     numbered = [(name, number) for number, name in enumerate(expected, 1)]

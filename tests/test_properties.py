@@ -1,4 +1,4 @@
-"""Whatever comes back, from a transport or a server: a result or one of our errors."""
+"""Property tests of responses and failures, from a transport or a server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import attrs
 import httpx
 import pytest
 from anyio.lowlevel import checkpoint
-from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from plastiq_async import (
@@ -26,37 +26,32 @@ from plastiq_async import (
     PlastiqError,
     PlastiqSession,
 )
-from tests.checks import SECRET, call, call_once, check_error, check_secret
-from tests.faults.conftest import WIRINGS
-from tests.helpers import TOKEN, eventually, session_for
-from tests.servers import Connection, Request, Server
-from tests.steps import answer, response
-from tests.test_bounded import Transport, httpx_errors, make_error
+from tests.support.checks import SECRET, call, call_once, check_error, check_secret
+from tests.support.sessions import TOKEN, session_for
+from tests.support.socket_server import Connection, Request, Server
+from tests.support.steps import answer, response
+from tests.support.strategies import few, many, mostly
+from tests.support.timing import eventually
+from tests.support.transports import Transport, httpx_errors, make_error
+from tests.support.wirings import WIRINGS
 
 SENT = b"<the trace ID that was sent>"
 OTHER = b"11111111-1111-4111-8111-111111111111"
 BODY = json.dumps({"clientSecret": SECRET}).encode()
 
-# Machines may be slow. In CI hypothesis itself takes the same examples every time.
-many = settings(
-    max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-# Each of these takes a while: no search for a simpler one.
-few = settings(many, max_examples=50, phases=set(Phase) - {Phase.shrink, Phase.explain})
-
 
 @attrs.define(eq=False)
 class Answer(httpx.AsyncByteStream):
-    """An answer, its body in chunks of which some are exceptions to raise."""
+    """A response whose body chunks may include exceptions to raise."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
     chunks: list[bytes | Exception]
-    content: bytes | None  # what the body says, where it is whole
+    content: bytes | None  # the uncompressed body, if it is complete
     closed: bool = False
 
     def to(self, request: httpx.Request) -> httpx.Response:
-        """Return it in answer to a request."""
+        """Return it as the response to `request`."""
         self.closed = False
         sent = request.headers["Trace-Id"].encode()
         headers = [(name, value.replace(SENT, sent)) for name, value in self.headers]
@@ -72,15 +67,8 @@ class Answer(httpx.AsyncByteStream):
             yield chunk
 
     async def aclose(self) -> None:
-        """Remember."""
+        """Remember that the stream was closed."""
         self.closed = True
-
-
-def mostly(
-    first: st.SearchStrategy[Any], second: st.SearchStrategy[Any]
-) -> st.SearchStrategy[Any]:
-    """Draw from the first of two twice as often; `|` would take all kinds alike."""
-    return st.sampled_from([first, first, second]).flatmap(lambda chosen: chosen)
 
 
 texts = st.text() | st.sampled_from(["a\nb\x1b[0m\u2028\ud800", "long" * 4_000])
@@ -112,7 +100,7 @@ bodies = mostly(
     | st.binary().map(lambda data: data + BODY)
     | st.sampled_from([b"", b"[" * 20_000, b"9" * 5_000, b'{"clientSecret": ""}']),
 )
-# What an answer says about its encoding, and what that really is.
+# The declared content encodings, and the actual ones.
 encodings: list[tuple[bytes, Callable[[bytes], bytes]]] = [
     *((b"", bytes), (b"gzip", gzip.compress), (b"deflate", zlib.compress)),
     *((b"gzip", bytes), (b"br", bytes), (b"gzip, gzip", gzip.compress)),
@@ -138,7 +126,7 @@ header_values = st.binary(max_size=30) | st.sampled_from(
     ]
 )
 errors = st.builds(
-    # A text of the transport is shown, unless it quotes what came over the wire.
+    # A text of the transport is shown, unless it quotes bytes from the connection.
     lambda kind, text: make_error(
         kind, SECRET if issubclass(kind, httpx.ProtocolError) else text
     ),
@@ -149,7 +137,7 @@ errors = st.builds(
 
 @st.composite
 def answers(draw: st.DrawFn) -> Answer:
-    """Draw an answer: whole and of the right status, with some luck."""
+    """Draw a response, which may be complete and have the right status code."""
     headers = [(b"Trace-Id", value) for value in draw(trace_ids)]
     headers += draw(st.lists(st.tuples(names, header_values), max_size=3))
     encoding, encode = draw(st.sampled_from(encodings))
@@ -170,6 +158,7 @@ def answers(draw: st.DrawFn) -> Answer:
     return Answer(draw(statuses), headers, chunks, content)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @many
@@ -181,7 +170,7 @@ def answers(draw: st.DrawFn) -> Answer:
 def test_any_answer(
     backend: str, *, script: list[Answer | Exception], renewed: bool, verified: bool
 ) -> None:
-    """Any answers and any failures of a transport."""
+    """Any responses and transport failures give a result or one of our errors."""
     steps = itertools.chain(script, itertools.repeat(script[-1]))
     tokens = itertools.count()
     given_answers: list[Answer] = []
@@ -218,7 +207,7 @@ def test_any_answer(
 
 @attrs.frozen
 class Reply:
-    """Bytes for a client: a valid answer or none, changed, then cut short."""
+    """Bytes for a client: a response, valid or not, then changed and cut short."""
 
     valid: dict[str, Any] | None
     changes: list[tuple[int, int, bytes]] = attrs.Factory(list)
@@ -226,7 +215,7 @@ class Reply:
     then: Literal["keep open", "close", "reset"] = "close"
 
     def __call__(self, connection: Connection, request: Request) -> None:
-        """Send them, and leave the connection as it is, or end it."""
+        """Send the bytes, then keep the connection open or end it."""
         data = b"" if self.valid is None else response(request, **self.valid)
         for start, removed, inserted in self.changes:
             at = start % (len(data) + 1)
@@ -254,7 +243,7 @@ pieces = st.binary() | st.sampled_from(
         *(b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
     ]
 )
-places = st.integers(0, 30) | st.integers(0, 300)  # the status line, or anywhere
+places = st.integers(0, 30) | st.integers(0, 300)  # in the status line, or anywhere
 replies = st.builds(
     Reply,
     valid=st.none() | st.sampled_from(valid_answers),
@@ -264,13 +253,14 @@ replies = st.builds(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize(("backend", "transport"), WIRINGS)
 @few
 @given(reply=replies)
 @example(Reply({"body": BODY}, changes=[(13, 8, b"\xff")], cut=100, then="keep open"))
 def test_any_bytes(backend: str, transport: str, reply: Reply) -> None:
-    """Any bytes on the wire, after which the session's only connection works again."""
+    """After any bytes from a server, the session's only connection works again."""
     patience = 0.2 if reply.then == "keep open" else 10
 
     async def exchange(server: Server) -> list[ClientSecret | PlastiqError]:
@@ -283,16 +273,16 @@ def test_any_bytes(backend: str, transport: str, reply: Reply) -> None:
 
     with Server(reply, answer(body=BODY)) as server:
         first, *_, last = anyio.run(exchange, server, backend=backend)
-    # What surplus there was in the first answer has spoilt the second at most.
+    # Surplus bytes of the first response can spoil only the second response.
     assert isinstance(last, ClientSecret)
     assert last.client_secret == SECRET
     if isinstance(first, PlastiqError):
         check_error(first)
         assert reply.then == "keep open" or not isinstance(first, APITimeoutError)
-        # The request had arrived before anything went wrong; but on a busy machine
-        # the short patience may have ended while connecting.
+        # The request had arrived before anything went wrong, unless a busy machine
+        # used up the short timeout while connecting.
         if not isinstance(first, APITimeoutError):
             assert first.outcome_unknown == isinstance(first, APIConnectionError)
     elif not reply.changes:
-        # However it was cut short: never a part of it.
+        # Even if the body was cut short, no partial result is returned.
         assert first.client_secret == SECRET

@@ -1,4 +1,4 @@
-"""From status, headers and bytes to results and errors."""
+"""Response decoding: status, headers and bytes to results and errors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http import HTTPStatus
+from types import NoneType
 from typing import Any
 from uuid import UUID
 
@@ -15,24 +16,27 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from plastiq_async import errors
-from plastiq_async._call import Operation
+from plastiq_async._operation import Operation
 from plastiq_async._protocol import (
     header_values,
+    is_replay,
     is_success,
     parse_retry_after,
     parse_trace_id,
     read_result,
     status_error,
 )
-from plastiq_async._resources.client_secrets import _operation
 from plastiq_async.errors import APIResponseError, APIStatusError
 from plastiq_async.models import ClientSecret, CreateClientSecret, ResponseInfo
+from tests.support.internals import make_operation, operation_for
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SENT = UUID("0b4e3c1a-5f0e-4c1d-9d56-0d4d1e6f7a80")
 RETURNED = UUID("fe278caa-e01d-4910-b975-5c19c21a6d8e")
 SECRET = "XYZCLIENTSECRET123"
-OPERATION: Operation[ClientSecret] = _operation(
+TOKEN = "sk_live_5f0e"
+PAN = "4111111111111111"
+OPERATION: Operation[ClientSecret] = operation_for(
     CreateClientSecret(payer_id="8f51c396-6e29-49a6-ba5a-1a31d5420158")
 )
 INFO = ResponseInfo(
@@ -96,13 +100,13 @@ latin_1 = st.text(st.characters(codec="latin-1"))
 
 
 def headers_of(name: str, values: Iterable[str]) -> list[tuple[bytes, bytes]]:
-    """Return headers as they come from the wire, with others around them."""
+    """Return raw headers, with unrelated ones around them."""
     pairs = [(name.encode(), value.encode("latin-1")) for value in values]
     return [(b"X-First", b"5"), *pairs, (b"X-Last", str(SENT).encode())]
 
 
 def error_of(status: int, body: object, **headers: str) -> APIStatusError:
-    """Return the error for an answer with `body`."""
+    """Return the error for a response with `body`."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     raw = [
         (name.replace("_", "-").encode(), value.encode())
@@ -116,7 +120,7 @@ def error_of(status: int, body: object, **headers: str) -> APIStatusError:
     [(199, False), (200, True), (201, True), (299, True), (300, False), (500, False)],
 )
 def test_is_success(status: int, success: bool) -> None:
-    """2xx alone is success."""
+    """Only 2xx is a success."""
     assert is_success(status) is success
 
 
@@ -135,20 +139,21 @@ def test_is_success(status: int, success: bool) -> None:
     ],
 )
 def test_trace_id(values: list[str], trace_id: UUID | None) -> None:
-    """Only one valid ID, however often it was sent, is an answer's trace ID."""
+    """A response has a trace ID only if all its Trace-Id headers hold one valid ID."""
     assert parse_trace_id(headers_of("Trace-Id", values)) == trace_id
 
 
 def test_header_values() -> None:
-    """Headers of one name are found in any case, each for itself, as Latin-1."""
+    """Header names match in any case; values are separate and decoded as Latin-1."""
     headers = [(b"A-B", b"1, 2"), (b"a-c", b"x"), (b"a-b", b"\xe9")]
     assert header_values(headers, b"a-b") == ["1, 2", "\u00e9"]
     assert header_values(headers, b"a") == []
 
 
+@pytest.mark.slow
 @given(st.lists(latin_1 | st.just(str(RETURNED)), max_size=3))
 def test_any_trace_id(values: list[str]) -> None:
-    """No header is so bad that reading the trace ID fails."""
+    """Reading the trace ID never fails, even for malformed headers."""
     parsed = parse_trace_id(headers_of("trace-id", values))
     assert parsed is None or str(parsed) in {value.lower() for value in values}
 
@@ -170,7 +175,7 @@ def test_any_trace_id(values: list[str]) -> None:
     ],
 )
 def test_retry_after(value: str, seconds: float) -> None:
-    """Seconds and dates in each of HTTP's formats become seconds, 0 or more."""
+    """Seconds and dates in each HTTP format become seconds, 0 or more."""
     assert parse_retry_after(headers_of("Retry-After", [value]), NOW) == seconds
 
 
@@ -200,10 +205,11 @@ def test_retry_after(value: str, seconds: float) -> None:
     ],
 )
 def test_no_retry_after(values: list[str]) -> None:
-    """Anything but exactly one valid value asks for nothing."""
+    """Without exactly one valid value, there is no Retry-After."""
     assert parse_retry_after(headers_of("Retry-After", values), NOW) is None
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         latin_1
@@ -215,14 +221,14 @@ def test_no_retry_after(values: list[str]) -> None:
     )
 )
 def test_any_retry_after(values: list[str]) -> None:
-    """No header is so bad that reading it fails, or asks for less than nothing."""
+    """Reading Retry-After never fails and never gives a negative number."""
     seconds = parse_retry_after(headers_of("retry-after", values), NOW)
     assert seconds is None or 0 <= seconds < float("inf")
 
 
-@given(st.datetimes(datetime(1900, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001  # as it asks
+@given(st.datetimes(datetime(1900, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 -- as it asks
 def test_any_date(moment: datetime) -> None:
-    """Every date that HTTP can write is understood, to the second."""
+    """Every date that HTTP can express is parsed, to the second."""
     moment = moment.replace(microsecond=0)
     wait = (moment - NOW).total_seconds()
     headers = headers_of("Retry-After", [format_datetime(moment, usegmt=True)])
@@ -253,7 +259,7 @@ def test_any_date(moment: datetime) -> None:
 )
 @pytest.mark.parametrize("body", [SHAPES["errors"], b""], ids=["API", "gateway"])
 def test_class_of_status(status: int, cls: type[APIStatusError], body: object) -> None:
-    """The status alone decides about the class, whoever answers."""
+    """The status code alone determines the class of the error."""
     error = error_of(status, body)
     assert type(error) is cls
     assert error.status_code == status
@@ -261,7 +267,7 @@ def test_class_of_status(status: int, cls: type[APIStatusError], body: object) -
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_shape(shape: str) -> None:
-    """Both shapes of the error body are understood."""
+    """Both shapes of the error body are parsed."""
     error = error_of(400, SHAPES[shape], retry_after="7")
     assert (error.code, error.message) == ("VALIDATION_ERROR", "Validation error")
     assert error.details == ("payer.id must be a UUID", "type must be CARD")
@@ -271,7 +277,7 @@ def test_shape(shape: str) -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("missing", ["code", "message", "traceId", "errors", "details"])
 def test_missing_field(shape: str, missing: str) -> None:
-    """A field that is missing leaves the others as they are."""
+    """A missing field does not affect the other fields."""
     whole = error_of(400, SHAPES[shape])
     left = {name: value for name, value in SHAPES[shape].items() if name != missing}
     error = error_of(400, left)
@@ -291,21 +297,21 @@ def test_wrong_field(name: str, value: object) -> None:
 
 
 def test_details_as_texts() -> None:
-    """Details that are texts instead of objects, or a mixture, are taken, too."""
+    """Details may be strings instead of objects, or a mixture."""
     body = {"details": ["a", {"details": "b"}, {}, None, " "]}
     assert error_of(400, body).details == ("a", "b")
 
 
 @pytest.mark.parametrize("empty", [None, [], {}, "", 0, False])
 def test_empty_errors(empty: object) -> None:
-    """Where the one list is empty, the other counts."""
+    """If one list of errors is empty, the other is used."""
     body = {"errors": empty, "details": ITEMS[:1]}
     assert error_of(400, body).details == ("payer.id must be a UUID",)
 
 
 @pytest.mark.parametrize("content", NO_BODIES, ids=lambda content: repr(content[:20]))
 def test_no_error_body(content: bytes) -> None:
-    """A gateway's answer gives an error of the status alone."""
+    """Without an API error body, the error is built from the status code alone."""
     error = error_of(502, content, trace_id=str(RETURNED))
     assert str(error) == "502: Bad Gateway"
     assert (error.code, error.details) == (None, ())
@@ -314,24 +320,24 @@ def test_no_error_body(content: bytes) -> None:
 
 
 def test_unknown_status() -> None:
-    """A status that HTTP does not know has a text all the same."""
-    assert str(error_of(599, b"")) == "599: a status without a meaning"
+    """An unregistered status code has an error message, too."""
+    assert str(error_of(599, b"")) == "599: unknown status"
 
 
 @pytest.mark.parametrize("status", [400, 404, 408, 429, 500, 503])
 def test_known_status(status: int) -> None:
-    """Without a message, the error says what the status means."""
+    """Without a message, the error uses the reason phrase of the status code."""
     assert error_of(status, b"").message == HTTPStatus(status).phrase
 
 
 def test_trace_id_of_header_first() -> None:
-    """The trace ID of the header comes before the one in the body."""
+    """The trace ID in the header takes precedence over the one in the body."""
     assert error_of(400, SHAPES["errors"], trace_id=str(SENT)).trace_id == SENT
 
 
 @pytest.mark.parametrize("name", ["message", "code", "details"])
 def test_texts_are_tamed(name: str) -> None:
-    """What a server says is one printable line of a bounded length."""
+    """A text from the server becomes one printable line of bounded length."""
     text = "\n\x1b[31m evil\0\u202e\ud800" + "x" * 10_000
     body = {name: [text] * 1_000 if name == "details" else text}
     error = error_of(400, body)
@@ -344,11 +350,95 @@ def test_texts_are_tamed(name: str) -> None:
     assert str(error).isprintable()
 
 
+def masked_error(text: str, *, shape: str = "errors", **masked: Any) -> APIStatusError:
+    """Return the error for a response that has `text` in each of its fields."""
+    body = {"code": text, "message": text, shape: [{"details": text}, text]}
+    return status_error(400, [], json.dumps(body).encode(), NOW, **masked)
+
+
+def texts_of(error: APIStatusError) -> set[str | None]:
+    """Return the texts of the server in `error`."""
+    return {error.code, error.message, *error.details}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"bad token {TOKEN}", "bad token (access token)"),
+        (f"{TOKEN}, {TOKEN}!", "(access token), (access token)!"),
+        (f"Bearer:{TOKEN}x", "Bearer:(access token)x"),
+        ("sk_live", "sk_live"),
+        (f"card {PAN} declined", "card (masked) declined"),
+        ("card 4111 1111-1111 1111 declined", "card (masked) declined"),
+        (f"cvv 123 of {PAN}", "cvv (masked) of (masked)"),
+        ("the last four are 1111", "the last four are 1111"),
+        ("code 1234, item A123", "code 1234, item A123"),
+        (f"payer {RETURNED}", f"payer {RETURNED}"),
+        ("x" * 450 + f" {PAN} " + "x" * 100, "x" * 450 + " (masked) " + "x" * 40),
+        ("x" * 490 + f" {PAN}", "x" * 490 + " (masked)"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_secrets_are_masked(shape: str, text: str, shown: str) -> None:
+    """The token and secrets are masked in each text before it is truncated."""
+    error = masked_error(text, shape=shape, token=TOKEN, secrets={PAN, "123"})
+    assert texts_of(error) == {shown}
+    assert error.details == (shown, shown)
+
+
+def test_nothing_to_mask() -> None:
+    """Without a token and secrets, texts are unchanged."""
+    text = f"{TOKEN} {PAN} (masked)"
+    assert texts_of(masked_error(text)) == {text}
+    assert texts_of(masked_error(text, token="", secrets=frozenset())) == {text}
+
+
+@pytest.mark.parametrize("content", NO_BODIES, ids=lambda content: repr(content[:20]))
+def test_nothing_of_a_gateway_is_masked(content: bytes) -> None:
+    """The reason phrase is not masked, because it does not come from the server."""
+    error = status_error(502, [], content, NOW, token="Bad", secrets={"Gateway"})
+    assert error.message == "Bad Gateway"
+
+
+@given(text=st.text(max_size=40), token=st.text("abc-._", min_size=5, max_size=9))
+def test_no_token_survives(text: str, token: str) -> None:
+    """The error never holds the token, wherever it occurs in a text."""
+    error = masked_error(f"{text}{token}{text}", token=token)
+    assert all(token not in (shown or "") for shown in texts_of(error))
+
+
+@pytest.mark.parametrize(
+    ("values", "replayed"),
+    [
+        ([], False),
+        (["true"], True),
+        (["True"], True),
+        ([" TRUE "], True),
+        (["false"], False),
+        ([""], False),
+        (["1"], False),
+        (["yes"], False),
+        (["true, true"], False),
+        (["true", "true"], False),
+        (["true", "false"], False),
+        (["\xff"], False),
+    ],
+)
+def test_replay(values: list[str], replayed: bool) -> None:
+    """A response is a replay if exactly one header says so, and the error shows it."""
+    headers = headers_of("Idempotent-Replay", values)
+    assert is_replay(headers) is replayed
+    for status in (302, 400, 409, 503):
+        assert status_error(status, headers, b"", NOW).replayed is replayed
+
+
+@pytest.mark.slow
 @given(st.integers(100, 999), st.lists(st.tuples(names, st.binary())), bodies)
-def test_any_error_answer(
+def test_any_error_response(
     status: int, headers: list[tuple[bytes, bytes]], content: bytes
 ) -> None:
-    """Any status, headers and bytes become an error of that status."""
+    """Any status code, headers and bytes give an error of that status code."""
     error = status_error(status, headers, content, NOW)
     assert error.status_code == status
     assert error.message
@@ -356,7 +446,7 @@ def test_any_error_answer(
 
 
 def test_result() -> None:
-    """A 2xx answer becomes the result, timed from before it was sent."""
+    """A 2xx response becomes the result, timed from before the request was sent."""
     secret = read_result(OPERATION, json.dumps({"clientSecret": SECRET}).encode(), INFO)
     assert secret == ClientSecret(
         client_secret=SECRET, trace_id=RETURNED, issued_at=NOW, response=INFO
@@ -364,8 +454,14 @@ def test_result() -> None:
     assert secret.response is INFO
 
 
+@pytest.mark.parametrize("content", [*NO_BODIES, b"{}", f'"{SECRET}"'.encode()])
+def test_no_result_expected(content: bytes) -> None:
+    """The body is ignored if the operation has no result."""
+    assert read_result(make_operation(result=NoneType), content, INFO) is None
+
+
 def test_result_with_more_fields() -> None:
-    """Fields that a later version of the API adds do no harm."""
+    """Unknown fields, which later versions of the API may add, are ignored."""
     body = {"clientSecret": SECRET, "expiresIn": 1.5, "payer": {"id": None}}
     content = json.dumps(body).encode()
     assert read_result(OPERATION, content, INFO).client_secret == SECRET
@@ -394,11 +490,11 @@ def test_result_with_more_fields() -> None:
     ],
     ids=lambda value: repr(value[:40]),
 )
-def test_no_result(content: bytes, problem: str) -> None:
-    """What the contract does not know is refused; none of it hangs on the error."""
+def test_unexpected_result(content: bytes, problem: str) -> None:
+    """An unexpected result is rejected, and the error holds none of the data."""
     with pytest.raises(APIResponseError) as info:
         read_result(OPERATION, content, INFO)
-    assert str(info.value).startswith("unexpected answer with status 200: ")
+    assert str(info.value).startswith("unexpected response with status 200: ")
     assert problem in str(info.value)
     assert info.value.status_code == 200
     assert SECRET not in str(info.value)
@@ -406,10 +502,11 @@ def test_no_result(content: bytes, problem: str) -> None:
     assert info.value.__cause__ is info.value.__context__ is None
 
 
+@pytest.mark.slow
 @given(bodies)
 @example(b'{"clientSecret": "\\ud800"}')
 def test_any_body(content: bytes) -> None:
-    """Any bytes become a result or the one error, with nothing hanging on it."""
+    """Any bytes become a result or the one error, which holds none of the data."""
     try:
         secret = read_result(OPERATION, content, INFO)
     except APIResponseError as error:

@@ -48,6 +48,17 @@ def test_earned() -> None:
     assert spend_all(quota) == 5
 
 
+def test_part_of_a_retry() -> None:
+    """Nine successes leave no retry, and the tenth leaves one."""
+    quota = RetryQuota(1)
+    spend_all(quota)
+    left = []
+    for _ in range(11):
+        quota.earn(retried=False)
+        left.append(quota.left)
+    assert left == [0] * 9 + [1, 1]
+
+
 @pytest.mark.parametrize("failing", [1.0, 0.99, 0.9])
 def test_requests_in_an_outage(failing: float) -> None:
     """Where nearly nothing succeeds, the requests are few more than the calls."""

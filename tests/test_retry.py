@@ -1,8 +1,7 @@
-"""When an attempt is made again, and what of it is seen outside."""
+"""Retries: which attempts are retried, and what is visible outside."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from uuid import UUID
@@ -21,30 +20,20 @@ from plastiq_async import (
     trace_context,
 )
 from plastiq_async.testing import FakePlastiq
-from tests.helpers import PAYER, eventually, session_for
-from tests.servers import Server
-from tests.steps import answer, drop, reset
+from tests.support.sessions import PAYER, fake_session, session_for
+from tests.support.socket_server import Server
+from tests.support.steps import answer, drop, reset
 
 
 @pytest.fixture
 def session(fake_plastiq: FakePlastiq) -> PlastiqSession:
-    """Return a session with the fake; it holds nothing that must be closed."""
-    return PlastiqSession(
-        fake_plastiq.access_token,
-        base_url=fake_plastiq.base_url,
-        transport=fake_plastiq.transport,
-    )
-
-
-@pytest.fixture
-def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each wait be as short as may be."""
-    monkeypatch.setattr(random, "uniform", lambda low, _: low)
+    """Return a session with the fake; it needs no closing."""
+    return fake_session(fake_plastiq)
 
 
 @pytest.fixture
 def no_retries() -> Iterator[None]:
-    """Switch retries off as an application may."""
+    """Switch retries off, as an application may."""
     stamina.set_active(False)
     yield
     stamina.set_active(True)
@@ -61,7 +50,7 @@ def trace_ids(fake: FakePlastiq) -> list[UUID]:
 async def test_retried_status(
     status: int, shape: str, session: PlastiqSession, fake_plastiq: FakePlastiq
 ) -> None:
-    """What may pass is tried again, under the same trace ID."""
+    """A transient error is retried with the same trace ID."""
     fake_plastiq.fail_next(status, times=2, shape=shape)  # type: ignore[arg-type]
     secret = await session.client_secrets.create(PAYER)
     assert secret.response.attempts == 3
@@ -73,7 +62,7 @@ async def test_retried_status(
 async def test_final_status(
     status: int, session: PlastiqSession, fake_plastiq: FakePlastiq
 ) -> None:
-    """What will not pass is raised at once."""
+    """An error that is not transient is raised at once."""
     fake_plastiq.fail_next(status)
     with pytest.raises(APIStatusError) as info:
         await session.client_secrets.create(PAYER)
@@ -87,7 +76,7 @@ async def test_final_status(
 @pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("step", [drop, reset])
 async def test_lost_connection(step: object) -> None:
-    """A connection that breaks is replaced, and the request sent again."""
+    """After a broken connection, the request is sent again on a new one."""
     with Server(step, step, answer()) as server:  # type: ignore[arg-type]
         async with session_for(server) as session:
             secret = await session.client_secrets.create(PAYER)
@@ -101,7 +90,7 @@ async def test_lost_connection(step: object) -> None:
 async def test_refused_connection(
     session: PlastiqSession, fake_plastiq: FakePlastiq
 ) -> None:
-    """Where nothing can have arrived, the outcome of the call is known."""
+    """If the connection is refused, the outcome of the call is known."""
     fake_plastiq.refuse_next(times=3)
     with pytest.raises(APIConnectionError) as info:
         await session.client_secrets.create(PAYER)
@@ -113,7 +102,7 @@ async def test_refused_connection(
 async def test_outcome_of_any_attempt(
     session: PlastiqSession, fake_plastiq: FakePlastiq
 ) -> None:
-    """One attempt without an answer is enough for the outcome to be unknown."""
+    """One attempt without a response makes the outcome unknown."""
     fake_plastiq.drop_next(after_processing=True)
     fake_plastiq.fail_next(403)
     with pytest.raises(APIStatusError) as info:
@@ -126,7 +115,7 @@ async def test_outcome_of_any_attempt(
 async def test_attempts_used_up(
     session: PlastiqSession, fake_plastiq: FakePlastiq
 ) -> None:
-    """After the last retry the last error is raised."""
+    """After the last retry, the last error is raised."""
     fake_plastiq.fail_next(500)
     fake_plastiq.fail_next(503, times=5)
     with trace_context() as trace_id, pytest.raises(ServiceUnavailableError) as info:
@@ -149,7 +138,7 @@ async def test_max_retries(session: PlastiqSession, fake_plastiq: FakePlastiq) -
 
 @pytest.mark.usefixtures("no_retries")
 async def test_switched_off(session: PlastiqSession, fake_plastiq: FakePlastiq) -> None:
-    """`stamina.set_active(False)` in an application means: no retries."""
+    """`stamina.set_active(False)` in an application disables retries."""
     fake_plastiq.fail_next(503)
     with pytest.raises(ServiceUnavailableError) as info:
         await session.client_secrets.create(PAYER)
@@ -159,7 +148,7 @@ async def test_switched_off(session: PlastiqSession, fake_plastiq: FakePlastiq) 
 async def test_capped_in_tests(
     session: PlastiqSession, fake_plastiq: FakePlastiq
 ) -> None:
-    """`stamina.set_testing` caps attempts and takes away even a server's wait."""
+    """`stamina.set_testing` caps the attempts and removes waits, even Retry-After."""
     fake_plastiq.fail_next(503, times=2, retry_after=20)
     with (
         stamina.set_testing(True, attempts=2, cap=True),
@@ -172,11 +161,11 @@ async def test_capped_in_tests(
 
 @pytest.mark.usefixtures("no_jitter")
 async def test_retry_after(session: PlastiqSession, fake_plastiq: FakePlastiq) -> None:
-    """The wait that the server asks for is kept."""
+    """The wait before a retry follows Retry-After."""
     fake_plastiq.fail_next(429, retry_after=0.2)
     started = datetime.now(UTC)
     secret = await session.client_secrets.create(PAYER)
-    # The secret's time does not begin before the attempt that was answered.
+    # The secret's lifetime does not start before the successful attempt.
     assert (secret.issued_at - started).total_seconds() > 0.19
     assert secret.response.attempts == 2
     assert secret.response.elapsed.total_seconds() > 0.19
@@ -190,24 +179,9 @@ async def test_wait_that_is_too_long(
     session: PlastiqSession,
     fake_plastiq: FakePlastiq,
 ) -> None:
-    """Over a minute, or over the deadline: the error is raised without waiting."""
+    """If Retry-After exceeds a minute or the deadline, the error is raised at once."""
     fake_plastiq.fail_next(429, retry_after=retry_after)
     with pytest.raises(RateLimitError) as info, anyio.fail_after(10):
         await session.client_secrets.create(PAYER, timeout=timeout)
     assert info.value.attempts == 1
     assert info.value.retry_after == retry_after
-
-
-@pytest.mark.usefixtures("no_jitter")
-async def test_permit_during_the_wait() -> None:
-    """A call that waits to retry keeps its permit: an outage is met with patience."""
-    with Server(answer(503, headers=[("Retry-After", "0.2")]), answer()) as server:
-        async with (
-            session_for(server, max_connections=1) as session,
-            anyio.create_task_group() as group,
-        ):
-            group.start_soon(session.client_secrets.create, PAYER)
-            await eventually(lambda: server.requests)
-            group.start_soon(session.client_secrets.create, PAYER)
-    first, second, third = (r.header("Trace-Id") for r in server.requests)
-    assert first == second != third

@@ -1,7 +1,8 @@
-"""The rule for retries, as a pure function: to wait how long, or to give up."""
+"""The retry rule, a pure function: the delay before the next attempt, or None."""
 
 from __future__ import annotations
 
+import inspect
 import math
 import random
 
@@ -10,57 +11,79 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plastiq_async._call import Call, Operation, RetryRule
+from plastiq_async import errors
 from plastiq_async._quota import RetryQuota
-from plastiq_async._retry import Retry, next_wait
+from plastiq_async._retry import RetryLoop, is_in_progress, next_wait
 from plastiq_async.errors import (
     APIConnectionError,
-    APIResponseError,
     APIStatusError,
-    APITimeoutError,
-    ConfigurationError,
     ConflictError,
-    InvalidArgumentError,
     PlastiqError,
     ServiceUnavailableError,
-    SessionStateError,
 )
+from tests.support.internals import make_call, make_operation, make_status_error
 
-ALWAYS = RetryRule.ALWAYS
-WITH_KEY = RetryRule.WITH_IDEMPOTENCY_KEY
-ONLY_IF_UNSENT = RetryRule.ONLY_IF_UNSENT
+TRANSIENT = {408, 429, 500, 502, 503, 504}
+# By whether the operation is harmless and whether it has a key: the statuses after
+# which it is sent again, and whether also after a lost attempt with unknown outcome.
+RETRIED: dict[tuple[bool, bool], tuple[set[int], bool]] = {
+    (True, False): (TRANSIENT, True),
+    (True, True): (TRANSIENT | {409}, True),
+    (False, True): (TRANSIENT | {409}, True),
+    (False, False): (set(), False),
+}
+each_operation = pytest.mark.parametrize(("harmless", "keyed"), RETRIED)
+
+# Every error that is no response with another status.
+NO_STATUS = [
+    cls
+    for _, cls in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(cls, PlastiqError) and not issubclass(cls, APIStatusError)
+]
+# Others that middleware, hooks and transports may raise.
+FOREIGN = [TimeoutError, OSError, ValueError, ConnectionError]
 
 
 def lost(*, outcome_unknown: bool) -> APIConnectionError:
-    """Return the error of an attempt without an answer."""
+    """Return the error of an attempt without a response."""
     error = APIConnectionError("gone")
     error.outcome_unknown = outcome_unknown
     return error
 
 
 def answered(status: int, retry_after: float | None = None) -> APIStatusError:
-    """Return the error of an attempt that was answered with `status`."""
+    """Return the error of an attempt whose response had `status`."""
     return APIStatusError("no", status, retry_after=retry_after)
 
 
 def wait_for(
     error: Exception,
     *,
-    rule: RetryRule = ALWAYS,
+    harmless: bool = True,
+    keyed: bool = False,
     attempt: int = 1,
+    polls: int = 0,
     max_retries: int = 2,
     left: float = 1000.0,
     quota: int = 100,
 ) -> float | None:
-    """Ask the rule, with room for retries unless told otherwise."""
+    """Ask the rule, with retries left unless told otherwise."""
     return next_wait(
         error,
-        rule=rule,
+        operation=make_operation(harmless=harmless, keyed=keyed),
         attempt=attempt,
+        polls=polls,
         max_retries=max_retries,
         left=left,
         quota=quota,
     )
+
+
+def poll(error: APIStatusError | None = None, **state: float) -> float | None:
+    """Ask the rule about a 409 to a request with a key, with no retries left."""
+    values = {"attempt": 99, "max_retries": 0, "quota": 0, **state}
+    error = error or ConflictError("busy", 409)
+    return wait_for(error, harmless=False, keyed=True, **values)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("quota", "again"), [(2, True), (1, True), (0, False)])
@@ -71,69 +94,70 @@ def test_quota(quota: int, again: bool) -> None:
 
 @pytest.fixture
 def longest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the dice always show the most."""
+    """Make the jitter as long as may be."""
     monkeypatch.setattr(random, "uniform", lambda _, high: high)
 
 
 @pytest.fixture
 def shortest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the dice always show the least."""
+    """Make the jitter as short as may be."""
     monkeypatch.setattr(random, "uniform", lambda low, _: low)
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-@pytest.mark.parametrize(
-    ("rule", "again"), [(ALWAYS, True), (WITH_KEY, True), (ONLY_IF_UNSENT, False)]
-)
-def test_passing_status(status: int, rule: RetryRule, again: bool) -> None:
-    """Statuses that may pass are retried, unless the request must not arrive twice."""
-    assert (wait_for(answered(status), rule=rule) is not None) is again
+@each_operation
+@pytest.mark.parametrize("retry_after", [None, 1.0])
+def test_statuses(harmless: bool, keyed: bool, retry_after: float | None) -> None:
+    """Transient statuses are retried if the request may arrive twice; no others."""
+    retried = {
+        status
+        for status in range(300, 600)
+        if wait_for(answered(status, retry_after), harmless=harmless, keyed=keyed)
+        is not None
+    }
+    assert retried == RETRIED[harmless, keyed][0]
 
 
-@pytest.mark.parametrize("rule", RetryRule)
-@pytest.mark.parametrize(
-    "status", [302, 307, 400, 401, 403, 404, 418, 422, 425, 501, 505, 599]
-)
-def test_lasting_status(status: int, rule: RetryRule) -> None:
-    """No other status is retried, even where the server names a time."""
-    assert wait_for(answered(status, retry_after=1.0), rule=rule) is None
+@each_operation
+def test_replayed(harmless: bool, keyed: bool) -> None:
+    """What the server stored under the key would only come again."""
+    for status in range(300, 600):
+        error = make_status_error(status, replayed=True)
+        assert wait_for(error, harmless=harmless, keyed=keyed) is None
 
 
-@pytest.mark.parametrize(
-    ("rule", "again"), [(ALWAYS, False), (WITH_KEY, True), (ONLY_IF_UNSENT, False)]
-)
-def test_conflict(rule: RetryRule, again: bool) -> None:
-    """A conflict passes only where an idempotency key made it."""
-    assert (wait_for(ConflictError("busy", 409), rule=rule) is not None) is again
+@each_operation
+@pytest.mark.parametrize("code", ["PROCESSOR_CHARGE_ERROR", "VALIDATION_ERROR"])
+def test_code_does_not_matter(harmless: bool, keyed: bool, code: str) -> None:
+    """The status alone decides about a retry."""
+    for status in (400, 409, 503):
+        error = make_status_error(status, code=code)
+        again = wait_for(error, harmless=harmless, keyed=keyed) is not None
+        assert again is (status in RETRIED[harmless, keyed][0])
 
 
-@pytest.mark.parametrize("rule", RetryRule)
+@each_operation
 @pytest.mark.parametrize("outcome_unknown", [False, True])
-def test_connection(rule: RetryRule, outcome_unknown: bool) -> None:
-    """A lost attempt is repeated, but not if it might do twice what must be once."""
-    wait = wait_for(lost(outcome_unknown=outcome_unknown), rule=rule)
-    assert (wait is None) is (rule is ONLY_IF_UNSENT and outcome_unknown)
+@pytest.mark.parametrize("cls", [*NO_STATUS, *FOREIGN], ids=lambda cls: cls.__name__)
+def test_other_errors(
+    cls: type[Exception], harmless: bool, keyed: bool, outcome_unknown: bool
+) -> None:
+    """A lost attempt is retried, but not if it might do twice what must be once."""
+    error = cls("no")
+    if isinstance(error, PlastiqError):
+        error.outcome_unknown = outcome_unknown
+    wait = wait_for(error, harmless=harmless, keyed=keyed)
+    repeatable = RETRIED[harmless, keyed][1] or not outcome_unknown
+    assert (wait is not None) is (cls is APIConnectionError and repeatable)
 
 
-@pytest.mark.parametrize("rule", RetryRule)
-@pytest.mark.parametrize(
-    "error",
-    [
-        APITimeoutError("late"),
-        APIResponseError("garbage"),
-        ConfigurationError("bad token"),
-        InvalidArgumentError("bad"),
-        SessionStateError("closed"),
-        PlastiqError("any"),
-        TimeoutError("somebody else's"),
-        OSError("somebody else's"),
-        ValueError("a middleware's"),
-    ],
-    ids=lambda error: type(error).__name__,
-)
-def test_lasting_error(error: Exception, rule: RetryRule) -> None:
-    """No other error is retried."""
-    assert wait_for(error, rule=rule) is None
+@each_operation
+def test_conflict(harmless: bool, keyed: bool) -> None:
+    """A conflict is in progress only where an idempotency key made it."""
+    operation = make_operation(harmless=harmless, keyed=keyed)
+    assert is_in_progress(ConflictError("busy", 409), operation) is keyed
+    assert not is_in_progress(make_status_error(409, replayed=True), operation)
+    assert not is_in_progress(answered(503), operation)
+    assert not is_in_progress(lost(outcome_unknown=True), operation)
 
 
 @pytest.mark.parametrize(
@@ -184,11 +208,51 @@ def test_deadline(left: float, wait: float | None) -> None:
     assert wait_for(lost(outcome_unknown=True), left=left) == wait
 
 
+def test_poll_waits() -> None:
+    """Polls wait half a second, then twice as long each time, up to four."""
+    waits = [poll(polls=polls) for polls in (0, 1, 2, 3, 4, 5, 5000)]
+    assert waits == [0.5, 1.0, 2.0, 4.0, 4.0, 4.0, 4.0]
+
+
+def test_polls_need_no_retries() -> None:
+    """Neither `max_retries` nor the quota ends the polling."""
+    assert poll(attempt=1, max_retries=0, quota=100) == 0.5
+    assert poll(attempt=1, max_retries=9, quota=0) == 0.5
+    assert poll(attempt=9, max_retries=9, quota=-1, polls=9) == 4.0
+
+
+@pytest.mark.parametrize(
+    ("polls", "left", "wait"),
+    [(0, 0.501, 0.5), (0, 0.5, None), (5, 4.001, 4.0), (5, 4.0, None), (5, -1.0, None)],
+)
+def test_polls_until_the_deadline(polls: int, left: float, wait: float | None) -> None:
+    """The deadline ends the polling."""
+    assert poll(polls=polls, left=left) == wait
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "wait"),
+    [(0.0, 1.0), (0.5, 1.0), (7.0, 7.0), (60.0, 60.0), (60.001, None)],
+)
+def test_poll_retry_after(retry_after: float, wait: float | None) -> None:
+    """A poll waits at least as long as the server asks."""
+    assert poll(answered(409, retry_after), polls=1) == wait
+
+
+@pytest.mark.usefixtures("longest")
+def test_polls_do_not_lengthen_the_back_off() -> None:
+    """The back-off after another error depends on the attempts alone."""
+    wait = wait_for(answered(503), keyed=True, attempt=1, polls=9, max_retries=1)
+    assert wait == 0.5
+
+
 @given(
-    status=st.sampled_from([408, 409, 429, 500, 502, 503, 504, 400]),
+    status=st.sampled_from([*sorted(TRANSIENT), 409, 400]),
     retry_after=st.none() | st.floats(0, 90),
-    rule=st.sampled_from(RetryRule),
+    harmless=st.booleans(),
+    keyed=st.booleans(),
     attempt=st.integers(1, 12),
+    polls=st.integers(0, 12),
     max_retries=st.integers(0, 24),
     left=st.floats(0, 120) | st.floats(allow_nan=False),
 )
@@ -196,16 +260,20 @@ def test_any_wait(
     *,
     status: int,
     retry_after: float | None,
-    rule: RetryRule,
+    harmless: bool,
+    keyed: bool,
     attempt: int,
+    polls: int,
     max_retries: int,
     left: float,
 ) -> None:
     """A wait is within its bounds, ends before the deadline, and follows a retry."""
     wait = wait_for(
         answered(status, retry_after),
-        rule=rule,
+        harmless=harmless,
+        keyed=keyed,
         attempt=attempt,
+        polls=polls,
         max_retries=max_retries,
         left=left,
     )
@@ -213,34 +281,33 @@ def test_any_wait(
         return
     asked = retry_after or 0.0
     assert asked <= wait <= max(8.0, asked)
-    assert wait <= max(0.5 * 2.0 ** (attempt - 1), asked)
     assert asked <= 60
     assert wait < left
-    assert attempt <= max_retries
-    assert rule is not ONLY_IF_UNSENT
-    assert status != 400
+    assert status in RETRIED[harmless, keyed][0]
+    if status == 409:
+        assert wait == max(min(4.0, 0.5 * 2**polls), asked)
+    else:
+        assert wait <= max(0.5 * 2.0 ** (attempt - 1), asked)
+        assert attempt <= max_retries
 
 
-async def decide(error: Exception, *, attempts: int, left: float) -> float | bool:
-    """Return the decision about a call with `left` seconds to its deadline."""
-    operation = Operation[object](
-        method="POST",
-        path="/things",
-        headers=(),
-        body=b"",
-        trace_id=None,
-        retry=ALWAYS,
-        result=lambda body, _: body,
-    )
-    started = anyio.current_time()
-    call = Call(
-        operation=operation,
-        max_retries=2,
-        started=started,
-        deadline=started + left,
-        attempts=attempts,
-    )
-    return Retry(RetryQuota(100))._decide(call, error)
+class Decider:
+    """A retry loop, and a call of an operation with a key.
+
+    Args:
+        left: Seconds until the call's deadline.
+    """
+
+    def __init__(self, left: float = 30.0) -> None:
+        self.quota = RetryQuota(100)
+        self.call = make_call(make_operation(harmless=False, keyed=True))
+        self.call.deadline = anyio.current_time() + left
+        self._loop = RetryLoop(self.quota)
+
+    def decide(self, error: Exception) -> float | bool:
+        """Return the decision after another attempt that ended in `error`."""
+        self.call.attempts += 1
+        return self._loop._decide(self.call, error)
 
 
 @pytest.mark.usefixtures("longest")
@@ -254,13 +321,17 @@ async def decide(error: Exception, *, attempts: int, left: float) -> float | boo
         (answered(503), 1, 0.1, False),
         (answered(503), 1, math.inf, 0.5),
         (ServiceUnavailableError("down", 503, retry_after=40.0), 1, 30.0, False),
+        (ConflictError("busy", 409), 3, 30.0, 0.5),
+        (ConflictError("busy", 409), 1, 0.1, False),
     ],
 )
 async def test_decision(
     error: Exception, attempts: int, left: float, decision: float | bool
 ) -> None:
     """The decision follows the state of the call and the event loop's clock."""
-    decided = await decide(error, attempts=attempts, left=left)
+    decider = Decider(left)
+    decider.call.attempts = attempts - 1
+    decided = decider.decide(error)
     assert decided == decision
     assert type(decided) is type(decision)
 
@@ -268,6 +339,41 @@ async def test_decision(
 @pytest.mark.usefixtures("shortest")
 async def test_no_wait_is_no_refusal() -> None:
     """A wait of nothing is a number, so that nobody takes it for False."""
-    decided = await decide(answered(503), attempts=1, left=30.0)
+    decided = Decider().decide(answered(503))
     assert type(decided) in {int, float}
     assert decided == 0
+
+
+@pytest.mark.usefixtures("longest")
+async def test_polls_spend_nothing() -> None:
+    """Polls leave quota and retries to other errors, before and after them."""
+    decider = Decider()
+    busy, down = ConflictError("busy", 409), answered(503)
+    steps: list[tuple[Exception, float | bool, int, int]] = [
+        (busy, 0.5, 1, 100),
+        (busy, 1.0, 2, 100),
+        (down, 0.5, 2, 99),
+        (busy, 2.0, 3, 99),
+        (down, 1.0, 3, 98),
+        (busy, 4.0, 4, 98),
+        (down, False, 4, 98),
+    ]
+    for error, decision, polls, left in steps:
+        assert decider.decide(error) == decision
+        assert (decider.call.polls, decider.quota.left) == (polls, left)
+
+
+async def test_refusal_spends_nothing() -> None:
+    """Where the rule gives up, neither quota nor polls change."""
+    decider = Decider(left=0.1)
+    for error in (answered(400), ConflictError("busy", 409), ValueError("no")):
+        assert decider.decide(error) is False
+    assert (decider.call.polls, decider.quota.left) == (0, 100)
+
+
+async def test_error_of_the_token_provider() -> None:
+    """What the token provider raised is not retried, even if it is one of ours."""
+    decider = Decider()
+    error = decider.call.provider_error = lost(outcome_unknown=False)
+    assert decider.decide(error) is False
+    assert decider.decide(lost(outcome_unknown=False)) is not False

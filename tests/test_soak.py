@@ -1,4 +1,4 @@
-"""The soak's ledger and report find what they are there to find."""
+"""The ledger and the report of the soak test."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OTHER = UUID("fe278caa-e01d-4910-b975-5c19c21a6d8e")
 
 
 class Clock:
-    """Stands still until it is set."""
+    """A clock that stands still until it is set."""
 
     now = 0.0
 
@@ -36,7 +36,7 @@ class Clock:
 
 @pytest.fixture
 def clock() -> Clock:
-    """Make the ledger's clock."""
+    """Make the clock of the ledger."""
     return Clock()
 
 
@@ -48,7 +48,7 @@ def ledger(clock: Clock) -> Ledger:
 
 @pytest.fixture
 def entry(ledger: Ledger) -> Entry:
-    """Enter a call that has a second."""
+    """Enter a call with a timeout of one second."""
     return ledger.enter(OWN, timeout=1, patience=math.inf)
 
 
@@ -72,7 +72,7 @@ def secret(of: UUID = OWN, trace_id: UUID = OWN, attempts: int = 1) -> ClientSec
 
 
 def test_accounted_for(ledger: Ledger, entry: Entry) -> None:
-    """A call with one outcome is nothing to complain about."""
+    """A call with exactly one outcome causes no complaint."""
     ledger.succeed(entry, secret(attempts=2))
     ledger.cancel(ledger.enter(OTHER, timeout=1, patience=1))
     ledger.close()
@@ -81,7 +81,7 @@ def test_accounted_for(ledger: Ledger, entry: Entry) -> None:
 
 
 def test_lost(ledger: Ledger, entry: Entry) -> None:
-    """A call without an outcome is found, once."""
+    """A call without an outcome causes one complaint."""
     ledger.close()
     ledger.close()
     assert ledger.complaints == {"a call has no outcome": 1}
@@ -100,7 +100,7 @@ Settle = Callable[[Ledger, Entry], None]
     ids=["succeeded", "failed", "cancelled"],
 )
 def test_counted_twice(ledger: Ledger, entry: Entry, settle: Settle) -> None:
-    """A call with two outcomes is found, and counts as its first."""
+    """A call with two outcomes causes a complaint and counts with the first one."""
     ledger.cancel(entry)
     settle(ledger, entry)
     (complaint,) = ledger.complaints
@@ -109,7 +109,7 @@ def test_counted_twice(ledger: Ledger, entry: Entry, settle: Settle) -> None:
 
 
 def timed_out(ledger: Ledger, entry: Entry) -> None:
-    """End in a timeout, when no time has passed."""
+    """Record a timeout although no time has passed."""
     ledger.fail(entry, APITimeoutError("so soon"))
 
 
@@ -142,7 +142,7 @@ def timed_out(ledger: Ledger, entry: Entry) -> None:
 def test_complaints(
     ledger: Ledger, entry: Entry, settle: Settle, complaint: str
 ) -> None:
-    """An outcome that must not be is complained about."""
+    """An outcome that must not occur causes a complaint."""
     settle(ledger, entry)
     assert ledger.complaints == {complaint: 1}
 
@@ -154,7 +154,7 @@ def test_complaints(
 def test_overdue(
     ledger: Ledger, clock: Clock, patience: float, now: float, *, late: bool
 ) -> None:
-    """A call may outlive its deadline, or its caller's patience, by the grace."""
+    """A call may exceed its deadline, or its caller's timeout, by the grace period."""
     entry = ledger.enter(OWN, timeout=1, patience=patience)
     clock.now = now
     ledger.cancel(entry)
@@ -162,7 +162,7 @@ def test_overdue(
 
 
 def test_many_complaints(ledger: Ledger) -> None:
-    """No flood of complaints drowns the first ones, nor its own number."""
+    """Many complaints neither displace the first ones nor hide the total number."""
     for number in range(30):
         ledger.complain(f"number {number}")
     ledger.complain("number 3")
@@ -175,7 +175,7 @@ def test_many_complaints(ledger: Ledger) -> None:
 @pytest.mark.parametrize("what", MOST_GROWTH)
 @pytest.mark.parametrize(("growth", "failures"), [(0.9, 0), (1.1, 1)])
 def test_memory(what: str, growth: float, failures: int) -> None:
-    """What grows from rest to rest is found; what is there before and after is not."""
+    """Growth between rests is reported; memory before and after the soak is ignored."""
     most = MOST_GROWTH[what]
 
     def take(grown: float) -> Vitals:
@@ -183,7 +183,7 @@ def test_memory(what: str, growth: float, failures: int) -> None:
         usual[what] += int(grown)
         return Vitals(**usual, connections=0)
 
-    # From the middle of the first quarter to that of the last, three quarters.
+    # From the middle of the first quarter to that of the last is three quarters.
     resting = [take(most * growth * number / 15) for number in range(21)]
     report = Report(
         wiring="trio-httpx",

@@ -1,4 +1,4 @@
-"""Which trace ID is in force, and who inherits it."""
+"""Trace contexts: the current trace ID and its inheritance by tasks."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ INNER = UUID("fe278caa-e01d-4910-b975-5c19c21a6d8e")
 
 
 def test_none_outside() -> None:
-    """Outside of a context there is no trace ID."""
+    """Outside a context there is no trace ID."""
     assert current_trace_id() is None
 
 
 @pytest.mark.parametrize("trace_id", [OUTER, str(OUTER), str(OUTER).upper()])
 def test_given(trace_id: UUID | str) -> None:
-    """A trace ID that is given is in force in the block, and yielded as a UUID."""
+    """A given trace ID is current within the block, and is yielded as a UUID."""
     with trace_context(trace_id) as chosen:
         assert chosen == current_trace_id() == OUTER
         assert isinstance(chosen, UUID)
@@ -28,7 +28,7 @@ def test_given(trace_id: UUID | str) -> None:
 
 
 def test_made() -> None:
-    """Without one, each context makes a new UUID of version 4."""
+    """Without a given trace ID, each context makes a new version 4 UUID."""
     with trace_context() as first:
         assert current_trace_id() == first
     with trace_context() as second:
@@ -38,7 +38,7 @@ def test_made() -> None:
 
 
 def test_nested() -> None:
-    """The innermost context counts, and the outer one is back after it."""
+    """The innermost context applies, and the outer one is restored after it."""
     with trace_context(OUTER):
         with trace_context(INNER):
             assert current_trace_id() == INNER
@@ -46,7 +46,7 @@ def test_nested() -> None:
 
 
 def test_left_by_exception() -> None:
-    """An exception ends the context, too, and passes unchanged."""
+    """An exception ends the context and propagates unchanged."""
     error = KeyError("x")
     with pytest.raises(KeyError) as info, trace_context(OUTER):
         raise error
@@ -58,7 +58,7 @@ def test_left_by_exception() -> None:
     "trace_id", ["", "abc", "5b0c7a3e-93d4-11ee-b9d1-0242ac120002", UUID(int=0)]
 )
 def test_refused(trace_id: UUID | str) -> None:
-    """What is no UUID of version 4 is refused, and changes nothing."""
+    """A value that is not a version 4 UUID is rejected and changes nothing."""
     with trace_context(OUTER):
         with pytest.raises(InvalidArgumentError), trace_context(trace_id):
             pytest.fail("the block was entered")
@@ -66,7 +66,7 @@ def test_refused(trace_id: UUID | str) -> None:
 
 
 def test_decorator() -> None:
-    """As a decorator it makes a new trace ID at each call."""
+    """As a decorator, the context makes a new trace ID for each call."""
 
     @trace_context()
     def traced() -> UUID | None:
@@ -78,7 +78,7 @@ def test_decorator() -> None:
 
 
 async def test_tasks_inherit() -> None:
-    """Tasks that are started in a context carry its trace ID, and only those do."""
+    """Tasks that are started in a context, and only those, inherit its trace ID."""
     seen: dict[str, UUID | None] = {}
 
     async def look(name: str) -> None:
@@ -101,7 +101,7 @@ async def test_tasks_inherit() -> None:
 
 
 async def test_tasks_keep_to_themselves() -> None:
-    """A context within a task changes nothing for its siblings and its parent."""
+    """A context in a task does not affect its parent and sibling tasks."""
     seen: list[UUID | None] = []
     opened = anyio.Event()
     looked = anyio.Event()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from decimal import Decimal
 from uuid import UUID
 
@@ -11,13 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plastiq_async._validate import (
+    check_header,
     check_header_value,
     check_ip,
     check_timeout,
     check_trace_id,
     check_uuid,
+    is_count,
     is_duration,
     is_header_value,
+    is_token,
 )
 from plastiq_async.errors import InvalidArgumentError
 
@@ -106,6 +110,7 @@ def test_no_uuid(value: object) -> None:
     assert info.value.__cause__ is info.value.__context__ is None
 
 
+@pytest.mark.slow
 @given(st.text() | st.from_regex(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-f]{12}"))
 def test_any_text_as_uuid(value: str) -> None:
     """Any text is either refused, or the canonical form of what it becomes."""
@@ -171,6 +176,42 @@ def test_any_text_as_header_value(value: str) -> None:
         assert value == value.strip() != ""
 
 
+@pytest.mark.parametrize("value", ["a", "X-Device-ID", "!#$%&'*+.^_`|~9"])
+def test_token(value: str) -> None:
+    """Letters, digits and the signs of RFC 9110 make a token."""
+    assert is_token(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["", "a b", "a:", "a\n", "a(b)", "\xe9", None, 5, b"a"]
+)
+def test_no_token(value: object) -> None:
+    """What has any other character, or is no text, is no token."""
+    assert not is_token(value)
+
+
+def test_header() -> None:
+    """A header of middleware passes if its name and its value are valid."""
+    check_header(b"X-Device-ID", b"a b")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        (b"", b"a", r"^the name of a header must be a token"),
+        (b"X-Device:", b"a", r"^the name of a header must be a token"),
+        (b"X-D\xe9vice", b"a", r"^the name of a header must be a token"),
+        (b"X-Device", b"", r"^the header X-Device must be a string of"),
+        (b"X-Device", b"a\r\nb", r"^the header X-Device must be a string of"),
+        (b"X-Device", b"\xe9", r"^the header X-Device must be a string of"),
+    ],
+)
+def test_no_header(name: bytes, value: bytes, problem: str) -> None:
+    """A header with a bad name or a bad value is refused."""
+    with pytest.raises(InvalidArgumentError, match=problem):
+        check_header(name, value)
+
+
 @pytest.mark.parametrize(
     ("value", "canonical"),
     [
@@ -193,7 +234,7 @@ def test_no_ip(value: object) -> None:
     assert info.value.__cause__ is info.value.__context__ is None
 
 
-@pytest.mark.parametrize("value", [1, 0.001, 30.0, 1e300])
+@pytest.mark.parametrize("value", [1, 0.001, 30.0, sys.float_info.max])
 def test_timeout(value: float) -> None:
     """A positive, finite number of seconds passes as it is."""
     assert is_duration(value)
@@ -206,3 +247,17 @@ def test_no_timeout(value: float) -> None:
     assert not is_duration(value)
     with pytest.raises(InvalidArgumentError, match=r"^timeout must be a positive"):
         check_timeout(value)
+
+
+@pytest.mark.parametrize("least", [0, 1, 1000])
+def test_count(least: int) -> None:
+    """An integer is a count from the least on, as large as it may be."""
+    # No constants, for which CPython might use one object.
+    counts = [least - 1, int(f"{least}"), least + 1, 10**30]
+    assert [is_count(value, least=least) for value in counts] == [False, *[True] * 3]
+
+
+@pytest.mark.parametrize("value", [1.0, math.nan, True, "1", Decimal(1), None])
+def test_no_count(value: object) -> None:
+    """Only an integer is a count, and a boolean is none."""
+    assert not is_count(value, least=0)

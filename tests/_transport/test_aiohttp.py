@@ -1,41 +1,49 @@
-"""The aiohttp transport: its errors, its connections, and what it leaves alone."""
+"""The aiohttp transport: requests, errors and connections."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import socket
 import ssl
+import weakref
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
+import httpx
 import pytest
 
 from plastiq_async import (
     APIConnectionError,
+    APIResponseError,
     ConfigurationError,
     EndUser,
     PlastiqError,
     PlastiqSession,
 )
-from tests.helpers import PAYER, TOKEN, eventually, session_for
-from tests.servers import Connection, Request, Server, Step
-from tests.steps import answer, drop, reset, response
+from plastiq_async._transport.bounded import MAX_BODY
+from plastiq_async.middleware import Handler
+from tests.support.sessions import PAYER, TOKEN, session_for
+from tests.support.socket_server import Connection, Request, Server, Step
+from tests.support.steps import answer, drop, reset, response
+from tests.support.timing import eventually
 
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Run on asyncio: this transport is for nothing else."""
+    """Run on asyncio, the only event loop that aiohttp supports."""
     return "asyncio"
 
 
 def session(server: Server, **options: object) -> PlastiqSession:
-    """Return a session that uses aiohttp and tries once."""
+    """Return a session on aiohttp without retries."""
     return session_for(server, transport="aiohttp", max_retries=0, **options)
 
 
 async def fail(server: Server, **options: object) -> PlastiqError:
-    """Return the error that a call ends in."""
+    """Return the error of a call that must fail."""
     async with session(server, **options) as plastiq:
         with pytest.raises(PlastiqError) as info:
             await plastiq.client_secrets.create(PAYER)
@@ -43,18 +51,18 @@ async def fail(server: Server, **options: object) -> PlastiqError:
 
 
 def garbage(connection: Connection, _: Request) -> None:
-    """Answer with what is no HTTP, and quotes a secret."""
+    """Send bytes that are not HTTP and contain a secret."""
     connection.send(b"s3cr3t s3cr3t\r\n\r\n")
 
 
 def half(connection: Connection, request: Request) -> None:
-    """Answer with half a body, and hang up."""
+    """Send a response with a truncated body, and close the connection."""
     connection.send(response(request)[:-10])
     connection.close()
 
 
 async def test_request_and_answer() -> None:
-    """The request is ours to the letter: no cookies, no headers of aiohttp's own."""
+    """The aiohttp library adds neither cookies nor headers to a request."""
     with Server(answer(headers=[("Set-Cookie", "a=b; Path=/")]), answer()) as server:
         async with session(server) as plastiq:
             for agent in ("Mozilla/5.0", None):
@@ -80,7 +88,7 @@ async def test_request_and_answer() -> None:
 
 @pytest.mark.parametrize("step", [drop, reset, half, garbage])
 async def test_lost_answer(step: Step) -> None:
-    """A request that was taken and not answered has an unknown outcome."""
+    """The outcome is unknown if the server got the request but did not respond."""
     with Server(step) as server:
         error = await fail(server)
     assert type(error) is APIConnectionError
@@ -89,7 +97,7 @@ async def test_lost_answer(step: Step) -> None:
 
 
 async def test_refused() -> None:
-    """Where nobody listens, nothing was sent."""
+    """The outcome is known if the connection is refused."""
     with Server(answer()) as server:
         pass
     error = await fail(server)
@@ -101,7 +109,7 @@ async def test_refused() -> None:
 async def test_tunnel(
     credentials: str, server_tls: ssl.SSLContext, ca_file: Path
 ) -> None:
-    """The proxy gets the address and its password, and no more."""
+    """The proxy and the server each receive only their own credentials."""
 
     def tunnel(connection: Connection, _: Request) -> None:
         connection.send(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -126,7 +134,7 @@ async def test_tunnel(
 
 
 async def test_dead_proxy() -> None:
-    """A proxy that is not there is a connection error without its password."""
+    """The error for an unreachable proxy does not contain the proxy's password."""
     with Server(answer()) as origin, Server(answer()) as proxy:
         pass
     url = proxy.url.replace("//", "//user:passw0rd@")
@@ -137,7 +145,7 @@ async def test_dead_proxy() -> None:
 
 @pytest.mark.parametrize("delay", [0, 0.02])
 async def test_connection_after_an_answer_without_a_trace_id(delay: float) -> None:
-    """It is closed, whether or not the body came along with the headers."""
+    """A connection is closed after a response without a trace ID."""
 
     def slowly(connection: Connection, request: Request) -> None:
         whole = response(request, trace_id=None)
@@ -154,7 +162,7 @@ async def test_connection_after_an_answer_without_a_trace_id(delay: float) -> No
 
 
 async def test_without_verification() -> None:
-    """Where trace IDs are not verified, such an answer ends no connection."""
+    """Without the trace ID check, a missing trace ID keeps the connection."""
     with Server(answer(trace_id=None)) as server:
         async with session(server, verify_trace_id=False) as plastiq:
             await plastiq.client_secrets.create(PAYER)
@@ -163,7 +171,7 @@ async def test_without_verification() -> None:
 
 
 async def test_keep_alive(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Idle connections are probed, so that no gateway forgets them silently."""
+    """TCP keep-alive is enabled, so that gateways do not drop idle connections."""
     made: list[socket.socket] = []
     connect = asyncio.get_running_loop().sock_connect
 
@@ -178,8 +186,25 @@ async def test_keep_alive(monkeypatch: pytest.MonkeyPatch) -> None:
             assert made[0].getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
+async def test_nothing_is_kept_of_an_abandoned_body() -> None:
+    """An oversized response does not keep its request in memory."""
+    requests: list[weakref.ref[httpx.Request]] = []
+
+    async def watch(request: httpx.Request, call_next: Handler) -> httpx.Response:
+        requests.append(weakref.ref(request))
+        return await call_next(request)
+
+    with Server(answer(200, bytes(2 * MAX_BODY))) as server:
+        async with session(server, middleware=[watch]) as plastiq:
+            # Not pytest.raises, because it would keep the traceback alive.
+            with suppress(APIResponseError):
+                await plastiq.client_secrets.create(PAYER)
+    gc.collect()
+    assert [one() for one in requests] == [None]
+
+
 def test_on_trio() -> None:
-    """On another event loop than asyncio's it says so."""
+    """A call on trio raises a ConfigurationError."""
 
     async def main() -> None:
         async with PlastiqSession(TOKEN, transport="aiohttp") as plastiq:

@@ -1,11 +1,10 @@
-"""What comes up from a transport: bounded, whole, this call's own, in our errors."""
+"""`BoundedTransport`: size limit, decoding, trace ID check and error mapping."""
 
 from __future__ import annotations
 
 import gzip
-import inspect
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from uuid import UUID, uuid4
 
 import httpx
@@ -22,34 +21,18 @@ from plastiq_async import (
     SessionStateError,
 )
 from plastiq_async._transport.bounded import MAX_BODY, BoundedTransport
-from tests.helpers import PAYER, TOKEN, eventually, session_for
-from tests.servers import Connection, Request, Server
-from tests.steps import answer, response
+from tests.support.sessions import PAYER, TOKEN, session_for
+from tests.support.socket_server import Connection, Request, Server
+from tests.support.steps import answer, response
+from tests.support.timing import eventually
+from tests.support.transports import Transport, httpx_errors, make_error
 
 SECRET = b'{"clientSecret": "XYZCLIENTSECRET123"}'
 OTHER = "11111111-1111-4111-8111-111111111111"
 
 
-class Transport(httpx.AsyncBaseTransport):
-    """Answers with what a function makes of the request."""
-
-    def __init__(self, handle: Callable[[httpx.Request], httpx.Response]) -> None:
-        self.handle = handle
-        self.calls = 0
-        self.closed = 0
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Count, and answer."""
-        self.calls += 1
-        return self.handle(request)
-
-    async def aclose(self) -> None:
-        """Count."""
-        self.closed += 1
-
-
 class Stream(httpx.AsyncByteStream):
-    """A body in chunks, which counts how many were read."""
+    """A body in chunks that counts the chunks read."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self.chunks = iter(chunks)
@@ -57,47 +40,23 @@ class Stream(httpx.AsyncByteStream):
         self.closed = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """Start; no generator, which would have to be closed as well."""
+        """Return the stream itself; a generator would need closing as well."""
         return self
 
     async def __anext__(self) -> bytes:
-        """Give the next chunk."""
+        """Return the next chunk."""
         self.read += 1
         return next(self.chunks)
 
     async def aclose(self) -> None:
-        """Remember."""
+        """Record that the stream was closed."""
         self.closed = True
 
 
-def httpx_errors() -> list[type[Exception]]:
-    """Return all exceptions that httpx exports."""
-    exported = [getattr(httpx, name) for name in httpx.__all__]
-    return [
-        one for one in exported if isinstance(one, type) and issubclass(one, Exception)
-    ]
-
-
-def make_error(kind: type[Exception], text: str) -> Exception:
-    """Return an instance, whatever its constructor wants to have."""
-    request = httpx.Request("POST", "http://127.0.0.1")
-    values = {
-        "message": text,
-        "request": request,
-        "response": httpx.Response(500, request=request),
-    }
-    if kind.__module__ == "builtins":
-        return kind(text)
-    wanted = inspect.signature(kind).parameters.values()
-    return kind(
-        **{one.name: values[one.name] for one in wanted if one.default is one.empty}
-    )
-
-
 async def test_closed() -> None:
-    """A call that is about to leave as its session is closed does not."""
+    """A closed transport sends no request."""
     inner = Transport(lambda _: httpx.Response(200))
-    bounded = BoundedTransport(inner, verify_trace_id=True)
+    bounded = BoundedTransport(inner)
     await bounded.aclose()
     with pytest.raises(SessionStateError, match="closed during the call"):
         await bounded.handle_async_request(httpx.Request("POST", "http://127.0.0.1"))
@@ -109,7 +68,7 @@ UNSENT |= {"UnsupportedProtocol"}
 
 
 async def create(session: PlastiqSession, expected: type[PlastiqError]) -> PlastiqError:
-    """Return the error that a call ends in."""
+    """Return the error of a call, which must be of the expected type."""
     async with session:
         with pytest.raises(expected) as info:
             await session.client_secrets.create(PAYER)
@@ -121,7 +80,7 @@ async def create(session: PlastiqSession, expected: type[PlastiqError]) -> Plast
     "kind", [*httpx_errors(), OSError, ConnectionResetError], ids=lambda k: k.__name__
 )
 async def test_transport_error(kind: type[Exception]) -> None:
-    """No exception of httpx gets out; whether the request may have arrived is told."""
+    """An httpx exception becomes an error that says whether the outcome is unknown."""
     raised = make_error(kind, "XYZCLIENTSECRET123")
 
     def fail(_: httpx.Request) -> httpx.Response:
@@ -134,11 +93,11 @@ async def test_transport_error(kind: type[Exception]) -> None:
     assert error.attempts == 1
     assert error.__suppress_context__
     if issubclass(kind, httpx.ProtocolError):
-        # Its text may quote another answer.
+        # Its text may quote the response to another request.
         assert "XYZ" not in str(error)
         assert error.__cause__ is None
     elif kind is httpx.ProxyError:
-        # Its text may be the proxy's own words: of those, the status is shown.
+        # Its text may come from the proxy, so only the status code is shown.
         assert error.__cause__ is None
     else:
         assert error.__cause__ is raised
@@ -149,7 +108,7 @@ async def test_transport_error(kind: type[Exception]) -> None:
     ("cause", "reason"), [(None, "no reason given"), (OSError("cut"), "cut")]
 )
 async def test_error_without_a_text(cause: Exception | None, reason: str) -> None:
-    """Where an error says nothing, what is behind it does."""
+    """If an error has no text, the text of its cause is used."""
 
     def fail(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("") from cause
@@ -161,7 +120,7 @@ async def test_error_without_a_text(cause: Exception | None, reason: str) -> Non
 
 @pytest.mark.usefixtures("quick_retries")
 async def test_protocol_error_on_the_wire() -> None:
-    """What is no HTTP is retried, and not quoted."""
+    """A response that is not HTTP is retried, and the error does not quote it."""
 
     def babble(connection: Connection, _: Request) -> None:
         connection.send(b"XYZCLIENTSECRET123\r\n\r\n")
@@ -174,7 +133,7 @@ async def test_protocol_error_on_the_wire() -> None:
 
 
 async def test_other_errors_of_a_transport() -> None:
-    """A mistake in a transport is not hidden."""
+    """An exception other than a transport error is raised unchanged."""
 
     def fail(_: httpx.Request) -> httpx.Response:
         raise ZeroDivisionError
@@ -185,7 +144,7 @@ async def test_other_errors_of_a_transport() -> None:
 
 
 async def test_sync_stream() -> None:
-    """A transport that is not async is told so."""
+    """A transport with a sync response stream raises a TypeError."""
     transport = Transport(lambda _: httpx.Response(200, stream=httpx.SyncByteStream()))
     async with PlastiqSession(TOKEN, transport=transport) as session:
         with pytest.raises(TypeError, match="not async"):
@@ -193,7 +152,7 @@ async def test_sync_stream() -> None:
 
 
 async def test_close() -> None:
-    """The transport is closed along with the session, once."""
+    """Closing the session closes the transport once."""
     transport = Transport(lambda _: httpx.Response(200, content=SECRET))
     async with PlastiqSession(TOKEN, transport=transport) as session:
         await session.client_secrets.create(PAYER)
@@ -203,7 +162,7 @@ async def test_close() -> None:
 
 
 def endless(chunk: bytes) -> Iterable[bytes]:
-    """Give a chunk again and again, though not until the machine is full."""
+    """Yield a chunk many times, but not without end."""
     for _ in range(1000):
         yield chunk
 
@@ -211,7 +170,7 @@ def endless(chunk: bytes) -> Iterable[bytes]:
 @pytest.mark.parametrize("encoding", [None, "gzip"])
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 503])
 async def test_endless_body(status: int, encoding: str | None) -> None:
-    """No more than the cap is read, whatever the status; that is final."""
+    """A body over the size limit is read no further, and the call is not retried."""
     chunk = bytes(1 << 16)
     compressor = zlib.compressobj(wbits=31)
     chunks = (
@@ -240,7 +199,7 @@ async def test_endless_body(status: int, encoding: str | None) -> None:
 
 
 async def test_bomb_in_one_chunk() -> None:
-    """A body that inflates to a thousand times its size does not."""
+    """A small body that decompresses to more than the limit is refused."""
     bomb = gzip.compress(bytes(32 << 20), 1)
     assert len(bomb) < MAX_BODY
     with Server(answer(200, bomb, [("Content-Encoding", "gzip")])) as server:
@@ -248,9 +207,45 @@ async def test_bomb_in_one_chunk() -> None:
     assert str(MAX_BODY) in str(error)
 
 
+async def test_bomb_in_the_last_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chunk is inflated no further than one byte beyond what still fits."""
+    inflated = 0
+
+    class Inflater:
+        def __init__(self, wbits: int) -> None:
+            self._inflater = decompressobj(wbits)
+
+        def decompress(self, data: bytes, max_length: int) -> bytes:
+            nonlocal inflated
+            content = self._inflater.decompress(data, max_length)
+            inflated += len(content)
+            return content
+
+    decompressobj = zlib.decompressobj
+    monkeypatch.setattr(zlib, "decompressobj", Inflater)
+    compressor = zlib.compressobj(wbits=31)
+    chunks = [
+        compressor.compress(bytes(MAX_BODY - 1)) + compressor.flush(zlib.Z_SYNC_FLUSH),
+        compressor.compress(bytes(8 << 20)) + compressor.flush(),
+        b"never inflated",
+    ]
+    transport = Transport(
+        lambda _: httpx.Response(
+            200, headers={"Content-Encoding": "gzip"}, stream=Stream(chunks)
+        )
+    )
+    await create(PlastiqSession(TOKEN, transport=transport), APIResponseError)
+    assert inflated == MAX_BODY + 1
+
+
+def test_cap() -> None:
+    """The README promises a cap of 1 MiB."""
+    assert MAX_BODY == 1 << 20
+
+
 @pytest.mark.parametrize("status", [200, 401])
 async def test_largest_body(status: int) -> None:
-    """A body that just fits under the cap is read."""
+    """A body of exactly the size limit is accepted."""
     body = SECRET.ljust(MAX_BODY)
     with Server(answer(status, body)) as server:
         session = session_for(server)
@@ -263,7 +258,7 @@ async def test_largest_body(status: int) -> None:
 
 
 def encoded(encoding: str, body: bytes) -> bytes:
-    """Return a body as a server that compresses sends it."""
+    """Return the body in a content encoding."""
     if "gzip" in encoding.lower():
         return gzip.compress(body)
     return zlib.compress(body) if encoding == "deflate" else body
@@ -271,7 +266,7 @@ def encoded(encoding: str, body: bytes) -> bytes:
 
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "GZip", "deflate", "identity"])
 async def test_compressed_body(encoding: str) -> None:
-    """Gateways that compress unasked are understood."""
+    """A compressed response is decoded, although none was requested."""
     body = encoded(encoding, SECRET)
     with Server(answer(200, body, [("Content-Encoding", encoding)])) as server:
         async with session_for(server) as session:
@@ -288,16 +283,16 @@ async def test_compressed_body(encoding: str) -> None:
         ("gzip", b"", "cut short"),
         ("gzip", SECRET, "corrupt"),
         ("gzip", gzip.compress(SECRET, mtime=0)[:-8] + bytes(8), "corrupt"),
-        ("br", SECRET, "not asked for"),
+        ("br", SECRET, "not requested"),
         (
             "gzip, gzip",
             gzip.compress(gzip.compress(SECRET, mtime=0), mtime=0),
-            "not asked for",
+            "not requested",
         ),
     ],
 )
 async def test_broken_encoding(encoding: str, body: bytes, problem: str) -> None:
-    """Half an answer is none, and what is not understood is not guessed."""
+    """A truncated, corrupt or unsupported encoding is an error and not retried."""
     with Server(answer(200, body, [("Content-Encoding", encoding)])) as server:
         error = await create(session_for(server), APIResponseError)
     assert problem in str(error)
@@ -309,14 +304,14 @@ async def test_broken_encoding(encoding: str, body: bytes, problem: str) -> None
 @pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("encoding", ["gzip", "br"])
 async def test_broken_encoding_of_an_error(encoding: str) -> None:
-    """A status that is not 2xx says enough, and is retried as any other of its kind."""
+    """A 503 response with a broken encoding is retried like any other 503."""
     with Server(answer(503, SECRET, [("Content-Encoding", encoding)])) as server:
         error = await create(session_for(server), ServiceUnavailableError)
     assert error.attempts == 3
 
 
 async def test_broken_encoding_in_chunks() -> None:
-    """What is still to come of a broken body is left behind without a warning."""
+    """The rest of a corrupt chunked body is dropped without a warning."""
     headers = [("Content-Encoding", "gzip"), ("Transfer-Encoding", "chunked")]
     body = b"26\r\n" + SECRET + b"\r\n"
     with Server(answer(200, body * 3 + b"0\r\n\r\n", headers)) as server:
@@ -331,7 +326,7 @@ async def test_broken_encoding_in_chunks() -> None:
     "headers", [[("Content-Length", "1000")], [("Transfer-Encoding", "chunked")]]
 )
 async def test_truncated_body(headers: list[tuple[str, str]]) -> None:
-    """An answer that ends too early is no answer, and the call is retried."""
+    """A call whose response body is truncated is retried."""
 
     def truncate(connection: Connection, request: Request) -> None:
         chunk = b"200\r\n" if headers[0][1] == "chunked" else b""
@@ -349,7 +344,7 @@ async def test_truncated_body(headers: list[tuple[str, str]]) -> None:
 )
 @pytest.mark.parametrize("status", [301, 307])
 async def test_location(location: str, status: int) -> None:
-    """A redirect goes nowhere, however bad its target."""
+    """A redirect is not followed."""
     with Server(answer(status, b"", [("Location", location)])) as server:
         error = await create(session_for(server), APIStatusError)
     assert isinstance(error, APIStatusError)
@@ -358,7 +353,7 @@ async def test_location(location: str, status: int) -> None:
 
 
 async def test_hidden_headers() -> None:
-    """A caller sees the answer's headers, but for those that are spent."""
+    """The caller sees the response headers except Location and Set-Cookie."""
     headers = [("Location", "/x"), ("Set-Cookie", "a=b"), ("X-Seen", "1")]
     with Server(answer(headers=headers)) as server:
         async with session_for(server) as session:
@@ -378,7 +373,7 @@ FOREIGN = [
 @pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("headers", FOREIGN)
 async def test_foreign_answer(headers: list[tuple[str, str]]) -> None:
-    """Another call's answer is refused, its connection closed, the call retried."""
+    """A response with a wrong trace ID is refused, and the call is retried."""
     foreign = answer(200, SECRET, headers, trace_id=None)
     with Server(foreign, answer()) as server:
         async with session_for(server) as session:
@@ -389,7 +384,7 @@ async def test_foreign_answer(headers: list[tuple[str, str]]) -> None:
 
 
 async def test_foreign_answer_is_no_answer() -> None:
-    """Without retries it counts as a lost connection."""
+    """Without retries, a wrong trace ID counts as a lost connection."""
     with Server(answer(trace_id=OTHER)) as server:
         error = await create(session_for(server, max_retries=0), APIConnectionError)
     assert "trace ID" in str(error)
@@ -398,7 +393,7 @@ async def test_foreign_answer_is_no_answer() -> None:
 
 
 async def test_foreign_error() -> None:
-    """An error is an error; the trace ID to tell support is the server's."""
+    """An error response with another trace ID is accepted, and that ID reported."""
     with Server(answer(403, b"", trace_id=OTHER)) as server:
         async with session_for(server) as session:
             with pytest.raises(APIStatusError) as info:
@@ -407,7 +402,7 @@ async def test_foreign_error() -> None:
 
 
 async def test_gateway_that_rewrites_the_trace_id() -> None:
-    """For such a gateway the check can be switched off; its ID is reported."""
+    """Without the check, the trace ID of the response is reported."""
     with Server(answer(trace_id=OTHER)) as server:
         async with session_for(server, verify_trace_id=False) as session:
             secret = await session.client_secrets.create(PAYER)
@@ -417,7 +412,7 @@ async def test_gateway_that_rewrites_the_trace_id() -> None:
 
 @pytest.mark.parametrize("verify", [True, False])
 async def test_trace_id_in_upper_case(verify: bool) -> None:
-    """The letters' case does not matter."""
+    """Trace IDs are compared case-insensitively."""
     trace_id = uuid4()
     with Server(answer(trace_id=str(trace_id).upper())) as server:
         async with session_for(server, verify_trace_id=verify) as session:
@@ -426,7 +421,7 @@ async def test_trace_id_in_upper_case(verify: bool) -> None:
 
 
 async def test_answer_without_a_trace_id() -> None:
-    """It is accepted under the trace ID that was sent."""
+    """A response without a trace ID is reported under the ID that was sent."""
     with Server(answer(trace_id=None)) as server:
         async with session_for(server) as session:
             secret = await session.client_secrets.create(PAYER)
@@ -434,7 +429,7 @@ async def test_answer_without_a_trace_id() -> None:
 
 
 async def test_connection_after_an_answer_without_a_trace_id() -> None:
-    """Whose such an answer was is not certain: the connection is not used again."""
+    """A connection is not reused after a response without a trace ID."""
     with Server(answer(trace_id=None)) as server:
         async with session_for(server) as session:
             for _ in range(2):

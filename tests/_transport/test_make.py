@@ -1,4 +1,4 @@
-"""The built-in transport: TLS, proxies, and what is wrong with their settings."""
+"""Transport settings: TLS, proxies, and errors in their values."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ import pytest
 from cryptography import x509
 
 from plastiq_async import APIConnectionError, ConfigurationError, PlastiqSession
-from plastiq_async._transport.make import make_transport
-from tests.helpers import PAYER, TOKEN, eventually, request_to, session_for
-from tests.servers import Connection, Request, Server
-from tests.steps import answer
+from tests.support.internals import AIOHTTP_TRANSPORT, httpx_transport_to, request_to
+from tests.support.sessions import ANY_CONTEXT, PAYER, TOKEN, session_for
+from tests.support.socket_server import Connection, Request, Server
+from tests.support.steps import answer
 
 
 def proxied(server: Server) -> list[str]:
-    """Return the targets of the requests that came as to a proxy."""
+    """Return the targets of the requests that the server received as a proxy."""
     targets = [request.line.split()[1] for request in server.requests]
     return [target for target in targets if target.startswith("http://")]
 
 
 async def create(server: Server, **options: Any) -> None:
-    """Make one call, which succeeds."""
+    """Make one successful call."""
     async with session_for(server, **options) as session:
         await session.client_secrets.create(PAYER)
 
 
 async def test_explicit_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The proxy of the argument comes before all that the environment says."""
+    """The `proxy` argument takes precedence over the environment."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("NO_PROXY", "*")
     with Server(answer()) as origin, Server(answer()) as proxy:
@@ -69,7 +69,7 @@ async def test_proxy_of_the_environment(
     uses_proxy: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The environment's proxy is used as everywhere else, and only if trusted."""
+    """The usual proxy variables are respected unless `trust_env` is false."""
     with Server(answer()) as origin, Server(answer()) as proxy:
         address = proxy.url.removeprefix("http://")
         for name, value in variables.items():
@@ -82,7 +82,7 @@ async def test_proxy_of_the_environment(
 async def test_tunnel(
     monkeypatch: pytest.MonkeyPatch, server_tls: ssl.SSLContext, ca_file: Path
 ) -> None:
-    """For https the proxy sees no more than the address."""
+    """For https, the proxy sees only the host and port of the server."""
 
     def tunnel(connection: Connection, _: Request) -> None:
         connection.send(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -101,7 +101,7 @@ async def test_tunnel(
 
 
 async def test_proxy_that_refuses() -> None:
-    """A proxy that lets nobody through is a connection error; nothing was sent."""
+    """A proxy that refuses a tunnel causes a connection error; nothing was sent."""
     with Server(answer(407, b"")) as proxy:
         async with PlastiqSession(
             TOKEN,
@@ -125,8 +125,8 @@ BAD_PROXIES = [
 @pytest.mark.parametrize("url", BAD_PROXIES)
 @pytest.mark.parametrize("setting", ["proxy", "HTTP_PROXY", "ALL_PROXY"])
 def test_bad_proxy(url: str, setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unusable proxy is named by its setting, and its password not repeated."""
-    options: dict[str, Any] = {}
+    """The error for an invalid proxy names the setting but not the password."""
+    options: dict[str, Any] = {"verify": ANY_CONTEXT}
     if setting == "proxy":
         options["proxy"] = url
     else:
@@ -139,7 +139,7 @@ def test_bad_proxy(url: str, setting: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("setting", ["proxy", "ALL_PROXY"])
 def test_proxy_that_needs_more(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A SOCKS proxy needs a package that is not there; the setting is named."""
+    """The error for SOCKS without the `socksio` package names the setting."""
     monkeypatch.setitem(sys.modules, "socksio", None)
     options: dict[str, Any] = {}
     if setting == "proxy":
@@ -151,7 +151,7 @@ def test_proxy_that_needs_more(setting: str, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def make_folder(ca_file: Path) -> Path:
-    """Return a folder with the certificate under the name that OpenSSL looks for."""
+    """Return a folder with the certificate under the hash name OpenSSL expects."""
     subject = x509.load_pem_x509_certificate(ca_file.read_bytes()).subject
     values = [(one.oid, str(one.value).lower()) for one in subject]
     name = x509.Name([x509.NameAttribute(*value) for value in values])
@@ -166,7 +166,7 @@ def make_folder(ca_file: Path) -> Path:
 
 
 def is_untrusted(error: BaseException) -> bool:
-    """Tell whether the reason is the certificate."""
+    """Return whether the error was caused by certificate verification."""
     behind: BaseException | None = error
     while behind is not None and not isinstance(behind, ssl.SSLCertVerificationError):
         behind = behind.__cause__ or behind.__context__
@@ -189,7 +189,7 @@ Verify = Callable[[Path], Any]
 async def test_verify(
     verify: Verify, server_tls: ssl.SSLContext, ca_file: Path
 ) -> None:
-    """The server's certificate is checked against what the caller trusts."""
+    """`verify` accepts a CA file, a CA folder, an SSL context and False."""
     with Server(answer(), tls=server_tls) as server:
         await create(server, verify=verify(ca_file))
     assert len(server.requests) == 1
@@ -202,7 +202,7 @@ async def test_ca_file_of_the_environment(
     ca_file: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where the environment is trusted, so are its authorities."""
+    """SSL_CERT_FILE is respected unless `trust_env` is false."""
     monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
     with Server(answer(), tls=server_tls) as server:
         options = {"verify": True, "trust_env": trust_env, "max_retries": 0}
@@ -217,7 +217,7 @@ async def test_ca_file_of_the_environment(
 
 @pytest.mark.usefixtures("quick_retries")
 async def test_unknown_authority(server_tls: ssl.SSLContext) -> None:
-    """By default, who is not vouched for gets no request."""
+    """By default, a server with an untrusted certificate gets no request."""
     with Server(answer(), tls=server_tls) as server:
         async with session_for(server, verify=True) as session:
             with pytest.raises(APIConnectionError) as info:
@@ -229,7 +229,7 @@ async def test_unknown_authority(server_tls: ssl.SSLContext) -> None:
 
 
 async def test_untrusted_by_name(server_tls: ssl.SSLContext) -> None:
-    """The error's own text tells what was wrong with the certificate."""
+    """The text of the error says that certificate verification failed."""
     with Server(answer(), tls=server_tls) as server:
         async with session_for(server, verify=True, max_retries=0) as session:
             with pytest.raises(APIConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
@@ -239,7 +239,7 @@ async def test_untrusted_by_name(server_tls: ssl.SSLContext) -> None:
 async def test_address_that_the_certificate_lacks(
     server_tls: ssl.SSLContext, ca_file: Path
 ) -> None:
-    """A valid certificate of another host is not enough."""
+    """A certificate for another host name is refused."""
     with Server(answer(), tls=server_tls) as server:
         async with PlastiqSession(
             TOKEN,
@@ -259,8 +259,8 @@ async def test_folder_alone(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With a folder of authorities, no others are trusted."""
-    # Read by OpenSSL itself, for the default authorities.
+    """With a CA folder, no other certificate authorities are trusted."""
+    # OpenSSL itself reads this variable for the default authorities.
     monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
     with (
         Server(answer(), tls=server_tls) as server,
@@ -278,7 +278,7 @@ def test_bad_ca_file(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A file of authorities that is missing, or is none, is named by its setting."""
+    """The error for a missing or invalid CA file names the setting."""
     path = tmp_path / "ca.pem"
     if content is not None:
         path.write_text(content)
@@ -293,14 +293,14 @@ def test_bad_ca_file(
 
 @pytest.mark.parametrize("verify", [None, 3, b"\0"])
 def test_bad_verify(verify: Any) -> None:
-    """What is neither a truth value, a path nor a context is refused."""
+    """A `verify` that is not a boolean, path or SSL context is refused."""
     with pytest.raises(ConfigurationError, match=r"^verify is not usable"):
         PlastiqSession(TOKEN, verify=verify)
 
 
 @pytest.mark.parametrize("options", [{"proxy": "http://127.0.0.1"}, {"verify": False}])
 def test_ready_made_transport(options: dict[str, Any]) -> None:
-    """A transport of one's own has its own settings."""
+    """Transport settings are refused together with a transport object."""
     transport = httpx.AsyncHTTPTransport(verify=False)
     with pytest.raises(ConfigurationError, match=r"^transport"):
         PlastiqSession(TOKEN, transport=transport, **options)
@@ -308,24 +308,15 @@ def test_ready_made_transport(options: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("transport", ["urllib3", None, httpx.HTTPTransport])
 def test_unknown_transport(transport: Any) -> None:
-    """What is no transport is refused."""
+    """A value that is not a transport is refused."""
     with pytest.raises(ConfigurationError, match=r"^transport must be"):
         PlastiqSession(TOKEN, transport=transport)
 
 
 async def test_keep_alive() -> None:
-    """Idle connections are probed, so that no gateway forgets them silently."""
+    """TCP keep-alive is enabled, so that gateways do not drop idle connections."""
     with Server(answer()) as server:
-        transport = make_transport(
-            "httpx",
-            base_url=server.base_url,
-            verify=False,
-            proxy=None,
-            trust_env=False,
-            max_connections=1,
-            verify_trace_id=True,
-        )
-        async with transport:
+        async with httpx_transport_to(server) as transport:
             answered = await transport.handle_async_request(request_to(server))
             stream = answered.extensions["network_stream"]
             connected = stream.get_extra_info("socket")
@@ -334,20 +325,9 @@ async def test_keep_alive() -> None:
     assert alive
 
 
-async def test_idle_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that has been idle for long is closed and not used again."""
-    monkeypatch.setattr("plastiq_async._transport.slots.KEEP_ALIVE", -1)
-    with Server(answer()) as server:
-        async with session_for(server) as session:
-            for _ in range(2):
-                await session.client_secrets.create(PAYER)
-            await eventually(lambda: server.open_connections == 1)
-    assert len(server.connections) == 2
-
-
 def test_aiohttp_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where it is not installed, the error tells how to install it."""
-    monkeypatch.setitem(sys.modules, "httpx_aiohttp", None)
-    monkeypatch.delitem(sys.modules, "plastiq_async._transport.aiohttp", raising=False)
+    """If aiohttp is not installed, the error says how to install it."""
+    monkeypatch.delitem(sys.modules, AIOHTTP_TRANSPORT, raising=False)
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
     with pytest.raises(ConfigurationError, match=r"pip install .*\[aiohttp\]"):
         PlastiqSession(TOKEN, transport="aiohttp")

@@ -1,6 +1,6 @@
-"""The checkout of examples/, in a real browser, which `nox -s browser` installs.
+"""The checkout example in a real browser, which `nox -s browser` installs.
 
-The page and its backend are real processes; time is the browser's own clock, moved on.
+The page and its backend are real processes; the test advances the browser's clock.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from uuid import UUID
 import pytest
 
 from plastiq_async.testing import FakePlastiq
-from tests.processes import EXAMPLES, serving
-from tests.serving import in_uvicorn
+from tests.support.example_processes import EXAMPLES, serving
+from tests.support.uvicorn_server import in_uvicorn
 
 pytest.importorskip("playwright", reason="no playwright: see `nox -s browser`")
-from playwright.sync_api import (  # only now it is known to be there
+from playwright.sync_api import (  # imported late, because playwright may be missing
     Page,
     expect,
     sync_playwright,
@@ -30,13 +30,15 @@ CHROMIUM = shutil.which("chromium")
 if CHROMIUM is None:
     pytest.skip("no chromium: see `nox -s browser`", allow_module_level=True)
 
+pytestmark = pytest.mark.slow
+
 READY = "The card form is ready."
 FAILED = "The card form could not be prepared."
 
 
 @pytest.fixture
 def address(fake_plastiq: FakePlastiq, tmp_path: Path) -> Iterator[str]:
-    """Run the application against the fake; give the address of its page."""
+    """Run the application with the fake, and return the URL of its page."""
     command = [sys.executable, str(EXAMPLES / "checkout" / "app.py")]
     with in_uvicorn(fake_plastiq.app, lifespan="off") as api:
         settings = {
@@ -50,9 +52,9 @@ def address(fake_plastiq: FakePlastiq, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    """Open a browser window whose clock the test can move."""
+    """Open a browser page whose clock the test can advance."""
     with sync_playwright() as driver:
-        # In a container, root has no sandbox of the kernel's.
+        # In a container, root cannot use Chromium's sandbox.
         browser = driver.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox"]
         )
@@ -68,7 +70,7 @@ def trace_id_on(page: Page) -> UUID:
 
 
 def test_whole_story(address: str, page: Page, fake_plastiq: FakePlastiq) -> None:
-    """The page gets a secret, counts down, and gets another one in time."""
+    """The page gets a secret, counts down, and replaces the secret in time."""
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda message: problems.append(message.text))
@@ -76,7 +78,7 @@ def test_whole_story(address: str, page: Page, fake_plastiq: FakePlastiq) -> Non
         page.goto(address)
     expect(page.get_by_role("status")).to_have_text(READY)
 
-    # The browser's own agent, address and device have reached the API.
+    # The browser's user agent, IP address and device ID have reached the API.
     (request,) = fake_plastiq.requests
     assert request.headers["user-agent"] == page.evaluate("navigator.userAgent")
     assert request.headers["end-user-ip"] == "127.0.0.1"
@@ -85,7 +87,7 @@ def test_whole_story(address: str, page: Page, fake_plastiq: FakePlastiq) -> Non
     assert cookie["httpOnly"]
     assert cookie["sameSite"] == "Lax"
 
-    # It is one trace ID all the way, and the secret is the payer's and not on the page.
+    # The trace ID is the same everywhere; the secret is not shown on the page.
     answer = waiting.value
     assert request.trace_id == trace_id_on(page)
     assert answer.headers["trace-id"] == str(request.trace_id)
@@ -94,7 +96,7 @@ def test_whole_story(address: str, page: Page, fake_plastiq: FakePlastiq) -> Non
     assert secret not in page.content()
     assert fake_plastiq.redeem(secret) == fake_plastiq.payer_id
 
-    # Half of its time later there is no other; after all of it there is.
+    # The secret is not replaced after half of its lifetime, but at its end.
     timer = page.get_by_role("timer")
     expect(timer).to_have_text(re.compile(r"Valid for (60|59|58) seconds"))
     page.clock.run_for(30_000)
@@ -113,7 +115,7 @@ def test_whole_story(address: str, page: Page, fake_plastiq: FakePlastiq) -> Non
 def test_failure_and_another_try(
     address: str, page: Page, fake_plastiq: FakePlastiq
 ) -> None:
-    """A failure is said with its trace ID, and a button tries again."""
+    """On failure the page shows the trace ID, and a button tries again."""
     fake_plastiq.fail_next(403, message="an internal matter")
     page.goto(address)
     status = page.get_by_role("status")
@@ -126,7 +128,7 @@ def test_failure_and_another_try(
 
 
 def test_by_keyboard(address: str, page: Page, fake_plastiq: FakePlastiq) -> None:
-    """The button can be reached and pressed without a mouse."""
+    """The button can be focused and pressed with the keyboard."""
     fake_plastiq.fail_next(403)
     page.goto(address)
     expect(page.get_by_role("status")).to_have_text(FAILED)
@@ -136,7 +138,7 @@ def test_by_keyboard(address: str, page: Page, fake_plastiq: FakePlastiq) -> Non
 
 
 def test_colours(address: str, page: Page) -> None:
-    """There is a light and a dark page, which differ."""
+    """The page has a light and a dark colour scheme, which differ."""
     backgrounds = set()
     schemes: list[Literal["light", "dark"]] = ["light", "dark"]
     paper = "getComputedStyle(document.querySelector('main')).backgroundColor"

@@ -1,4 +1,4 @@
-"""The examples, as their readers run them."""
+"""The examples in examples/, run as their readers run them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import EXAMPLES
+from tests.support.example_processes import EXAMPLES
 
-# What each of them prints, at the beginning of a line.
+# What each example prints, at the beginning of a line.
 EXPECTED = {
     "bulk.py": [
         r"client secrets .* 100%",
@@ -24,7 +24,7 @@ EXPECTED = {
         r"secret      \d+ characters",
         r"trace ID    [0-9a-f-]{36}$",
         r"expires at  .* UTC \(expired: False\)$",
-        r"answer      ResponseInfo\(status=200, ",
+        r"response    ResponseInfo\(status=200, ",
     ],
     "observability.py": [
         r"POST /client-secrets: UNSET \{'plastiq.attempts': 1, .*'plastiq.trace_id': '",
@@ -41,26 +41,27 @@ EXPECTED = {
 }
 
 
-# Those that serve have tests of their own, named here.
+# Examples that run a server have their own tests, named here.
 SERVING = {
-    "aiohttp_app.py": "test_web_examples.py",
+    "aiohttp_app.py": "examples/test_web_examples.py",
     "app.py": "browser/test_checkout.py",
-    "fastapi_app.py": "test_web_examples.py",
-    "worker_taskiq.py": "test_worker_taskiq.py",
+    "fastapi_app.py": "examples/test_web_examples.py",
+    "worker_taskiq.py": "examples/test_worker_taskiq.py",
 }
 
 
 def test_all_are_run() -> None:
-    """No example goes without a test."""
+    """Every example is run by a test."""
     found = {path.name for path in EXAMPLES.rglob("*.py")}
     assert found == EXPECTED.keys() | SERVING.keys()
     for example, test in SERVING.items():
-        assert example in (Path(__file__).parent / test).read_text("utf-8")
+        assert example in (Path(__file__).parents[1] / test).read_text("utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPECTED)
 def test_example(name: str) -> None:
-    """The example does against the sandbox what it says, and does not complain."""
+    """The example prints the expected lines with the sandbox, and no errors."""
     sandbox = [sys.executable, "-m", "plastiq_async.sandbox"]
     done = subprocess.run(
         [*sandbox, sys.executable, "-W", "error", str(EXAMPLES / name)],

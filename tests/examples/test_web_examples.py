@@ -1,4 +1,4 @@
-"""The web applications of examples/, as processes of their own, under load."""
+"""The web applications in examples/, as separate processes under load."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import aiohttp
 import anyio
 import pytest
 
-from tests.processes import EXAMPLES, serving
+from tests.support.example_processes import EXAMPLES, serving
 
 REQUESTS = 500
 LOG_LINE = re.compile(r"([0-9a-f-]{36}) card form for order (\d+)")
 
 
-# The applications are what is tested; this client for hundreds needs asyncio.
+# The applications are under test; the client for hundreds of requests needs asyncio.
+@pytest.mark.slow
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("example", ["aiohttp_app.py", "fastapi_app.py"])
 async def test_many_at_once(example: str, tmp_path: Path) -> None:
-    """500 browsers at once: 500 secrets, each with the trace ID that was logged."""
+    """500 concurrent browsers get 500 secrets, each with the trace ID in the log."""
     sandbox = [sys.executable, "-m", "plastiq_async.sandbox"]
     command = [*sandbox, sys.executable, "-W", "error", str(EXAMPLES / example)]
     log = tmp_path / "log"
@@ -39,7 +40,7 @@ async def test_many_at_once(example: str, tmp_path: Path) -> None:
             cookies.add(answer.headers["Set-Cookie"])
 
     with serving(command, log) as address:
-        # Each browser has a connection of its own, and no cookie yet.
+        # Each browser has its own connection, and no cookie yet.
         async with (
             aiohttp.ClientSession(
                 address,

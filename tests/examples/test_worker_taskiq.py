@@ -1,4 +1,4 @@
-"""The example for taskiq, with a Redis and worker processes of its own."""
+"""The taskiq example, with its own Redis and worker processes."""
 
 from __future__ import annotations
 
@@ -22,21 +22,24 @@ import pytest
 
 from plastiq_async import trace_context
 from plastiq_async.testing import FakePlastiq
-from tests.processes import EXAMPLES
-from tests.serving import in_uvicorn
+from tests.support.example_processes import EXAMPLES
+from tests.support.uvicorn_server import in_uvicorn
 
-pytest.importorskip("taskiq_redis")
-redis = pytest.importorskip("redis")
+# First, because the imports take seconds.
 REDIS_SERVER = shutil.which("redis-server")
 if REDIS_SERVER is None:
     pytest.skip("the program redis-server is missing", allow_module_level=True)
+pytest.importorskip("taskiq_redis")
+redis = pytest.importorskip("redis")
+
+pytestmark = pytest.mark.slow
 
 EXAMPLE = EXAMPLES / "worker_taskiq.py"
-GROUP = ("client-secrets", "taskiq")  # the stream, and who consumes it
+GROUP = ("client-secrets", "taskiq")  # the stream and its consumer group
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Wait for other processes and threads, which need no event loop of ours."""
+    """Wait for other processes and threads, without an event loop."""
     deadline = time.monotonic() + 40
     while not condition():
         assert time.monotonic() < deadline
@@ -45,13 +48,13 @@ def until(condition: Callable[[], object]) -> None:
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Run on asyncio: taskiq is for nothing else."""
+    """Run on asyncio only, because taskiq requires it."""
     return "asyncio"
 
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Start a Redis that nobody else can reach and that leaves nothing behind."""
+    """Start a private Redis that persists nothing."""
     address = tmp_path / "redis"
     options = {"port": "0", "unixsocket": address, "save": "", "dir": tmp_path}
     arguments = [str(word) for key in options for word in (f"--{key}", options[key])]
@@ -74,7 +77,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def _server(
     fake_plastiq: FakePlastiq, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """Serve the fake on a socket, and tell the workers where."""
+    """Serve the fake on a socket, and pass its settings to the workers."""
     with in_uvicorn(fake_plastiq.app, lifespan="off") as url:
         monkeypatch.setenv("PLASTIQ_BASE_URL", f"{url}/api")
         monkeypatch.setenv("PLASTIQ_ACCESS_TOKEN", fake_plastiq.access_token)
@@ -90,11 +93,11 @@ class Worker:
 
     @property
     def log(self) -> str:
-        """What they have written so far."""
+        """The output of all processes so far."""
         return self.log_file.read_text()
 
     def kill(self) -> None:
-        """Kill them all at once, as a machine does that goes down."""
+        """Kill all processes at once, as in a machine failure."""
         if self.main.poll() is None:
             os.killpg(self.main.pid, signal.SIGKILL)
             self.main.wait(10)
@@ -105,7 +108,7 @@ StartWorker = Callable[..., Worker]
 
 @pytest.fixture
 def start_worker(store: Any, _server: None, tmp_path: Path) -> Iterator[StartWorker]:
-    """Start workers, which log all that they can, and wait until they listen."""
+    """Start workers with full logging, and wait until they listen."""
     workers: list[Worker] = []
 
     def start(processes: int = 1) -> Worker:
@@ -131,7 +134,7 @@ def start_worker(store: Any, _server: None, tmp_path: Path) -> Iterator[StartWor
 
 @pytest.fixture
 async def example(store: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
-    """Import the example anew, for the side that enqueues."""
+    """Import the example afresh, as the enqueuing side."""
     monkeypatch.syspath_prepend(EXAMPLE.parent)
     monkeypatch.delitem(sys.modules, EXAMPLE.stem, raising=False)
     module = importlib.import_module(EXAMPLE.stem)
@@ -141,7 +144,7 @@ async def example(store: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 
 async def enqueue(example: Any, payer_id: UUID, times: int) -> dict[UUID, Any]:
-    """Enqueue a payer several times; return the trace IDs with their tasks."""
+    """Enqueue a payer several times; return the tasks by trace ID."""
     tasks = {}
     for _ in range(times):
         with trace_context() as trace_id:
@@ -152,7 +155,7 @@ async def enqueue(example: Any, payer_id: UUID, times: int) -> dict[UUID, Any]:
 async def test_each_payer_gets_an_answer(
     fake_plastiq: FakePlastiq, start_worker: StartWorker, store: Any
 ) -> None:
-    """The program's trace IDs arrive, from one session a process; no secret shows."""
+    """Every task gets a result, with its trace ID and no secret in the log."""
     payers = {str(fake_plastiq.add_payer()) for _ in range(10)}
     worker = start_worker(processes=2)
     command = [sys.executable, "-W", "error", str(EXAMPLE), *payers, str(uuid4())]
@@ -170,7 +173,7 @@ async def test_each_payer_gets_an_answer(
     assert len(requests) == 11
     assert worker.log.count("session for ") == 2
     assert "Traceback" not in worker.log
-    # Only the stream is left, and everything in it has been acknowledged.
+    # Only the stream is left, and all its entries have been acknowledged.
     assert store.keys() == [b"client-secrets"]
     assert store.xpending(*GROUP)["pending"] == 0
     shown = f"{worker.log} {lines} {store.xrange('client-secrets')}"
@@ -182,7 +185,7 @@ async def test_each_payer_gets_an_answer(
 async def test_results_go(
     example: Any, fake_plastiq: FakePlastiq, start_worker: StartWorker, store: Any
 ) -> None:
-    """A result is gone before its secret expires, and once it has been read."""
+    """A result is deleted before its secret expires, and once it has been read."""
     start_worker()
     fake_plastiq.delay_next(2)
     (task,) = (await enqueue(example, fake_plastiq.payer_id, 1)).values()
@@ -201,7 +204,7 @@ async def test_results_go(
 async def test_killed_worker(
     example: Any, fake_plastiq: FakePlastiq, start_worker: StartWorker
 ) -> None:
-    """Another worker does what a killed one had begun, without any new task."""
+    """Another worker finishes the task of a killed one, without a new task."""
     worker = start_worker()
     fake_plastiq.delay_next(4, times=20)
     tasks = await enqueue(example, fake_plastiq.payer_id, 20)
@@ -219,7 +222,7 @@ async def test_killed_worker(
 async def test_stopped_worker(
     example: Any, fake_plastiq: FakePlastiq, start_worker: StartWorker, store: Any
 ) -> None:
-    """On SIGTERM a worker finishes what it has begun, and closes its session."""
+    """On SIGTERM a worker finishes its task and closes its session."""
     worker = start_worker()
     fake_plastiq.delay_next(3, times=5)
     tasks = await enqueue(example, fake_plastiq.payer_id, 5)
@@ -232,7 +235,7 @@ async def test_stopped_worker(
     assert store.xpending(*GROUP)["pending"] == 0
     assert len(fake_plastiq.requests) == 5
     assert not re.search("Traceback|ERROR", worker.log)
-    # The session was closed: the end of the process would not say so.
+    # The session was closed, which the exit of the process alone does not prove.
     opened, closed = map(worker.log.count, ("connect_tcp.complete", "close.complete"))
     assert opened == closed == 5
 
@@ -243,8 +246,8 @@ async def test_too_late(
     start_worker: StartWorker,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """No secret is created for who has stopped waiting."""
-    monkeypatch.setattr(example, "PATIENCE", 0)
+    """No secret is created if the result is no longer awaited."""
+    monkeypatch.setattr(example, "RESULT_TIMEOUT", 0)
     (task,) = (await enqueue(example, fake_plastiq.payer_id, 1)).values()
     start_worker()
     result = await task.wait_result(timeout=40)

@@ -1,38 +1,32 @@
-"""Every fault on each built-in transport, and on each event loop that it works on.
+"""Wirings and the control group of the fault tests.
 
-With ``--plain-httpx`` (``nox -s faults_control``) the tests that are marked with
-``fails_on_httpx`` run on a client without any of our code, and must fail there: a test
-that passes with whatever client it is given would prove nothing.
+Each fault is tested on each built-in transport and on each event loop it works on.
+
+With ``--plain-httpx`` (``nox -s faults_control``) the tests marked `fails_on_httpx` run
+on plain httpx, without our code, and must fail there. This shows that the tests detect
+the fault.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from plastiq_async import PlastiqSession
-from tests.faults.plain import PlainSession
-from tests.helpers import session_for
-from tests.servers import Server
-
-# httpx-aiohttp is for asyncio by nature.
-WIRINGS = [("asyncio", "httpx"), ("asyncio", "aiohttp"), ("trio", "httpx")]
-CONTROLS = [("asyncio", "plain"), ("trio", "plain")]
-
-Connect = Callable[..., PlastiqSession]
-"""Takes a server and the options of a session; returns a session with the server."""
+from tests.support.plain_session import PlainSession
+from tests.support.sessions import session_for
+from tests.support.socket_server import Server
+from tests.support.wirings import CONTROLS, WIRINGS, Connect
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Offer the control of the experiment."""
+    """Add the option that selects the control group."""
     parser.addoption("--plain-httpx", action="store_true", help="must fail without us")
 
 
 def is_control(config: pytest.Config) -> bool:
-    """Tell whether the tests run on the client without our code."""
-    # The default: without this folder as an argument, the option is not even known.
+    """Return whether the tests run on plain httpx."""
+    # The option is unknown to pytest unless this folder is among its arguments.
     return bool(config.getoption("--plain-httpx", default=False))
 
 
@@ -46,7 +40,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Under control, expect every test that has something to prove to fail."""
+    """In the control group, run only the marked tests and expect them to fail."""
     if not is_control(config):
         return
     marked = [item for item in items if item.get_closest_marker("fails_on_httpx")]
@@ -60,19 +54,19 @@ def pytest_collection_modifyitems(
 
 @pytest.fixture
 def anyio_backend(wiring: tuple[str, str]) -> str:
-    """Run the test on this event loop."""
+    """Return the event loop for the test."""
     return wiring[0]
 
 
 @pytest.fixture
 def transport(wiring: tuple[str, str]) -> str:
-    """Use this transport in the test."""
+    """Return the transport for the test."""
     return wiring[1]
 
 
 @pytest.fixture
 def connect(transport: str) -> Connect:
-    """Make sessions on this transport."""
+    """Return a function that makes sessions on this transport."""
 
     def make(server: Server, **options: Any) -> Any:
         if transport == "plain":

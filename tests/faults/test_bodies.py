@@ -1,4 +1,4 @@
-"""Faults 9 and 10: bodies that are cut short, or are not what the contract says."""
+"""Faults 9 and 10: truncated bodies, and bodies that do not match the API contract."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from contextlib import suppress
 import pytest
 
 from plastiq_async import APIConnectionError, APIResponseError, APITimeoutError
-from tests.faults.conftest import Connect
-from tests.helpers import PAYER
-from tests.servers import Connection, Request, Server, Step
-from tests.steps import answer, response
+from tests.support.sessions import PAYER
+from tests.support.socket_server import Connection, Request, Server, Step
+from tests.support.steps import answer, response
+from tests.support.wirings import Connect
 
 SECRET = "XYZCLIENTSECRET123"
 WHOLE = b'{"clientSecret": "%s"}' % SECRET.encode()
 CHUNKED = [("Transfer-Encoding", "chunked")]
-# The client without our code takes these for a success.
+# Plain httpx takes these for a success.
 succeeds_on_httpx = pytest.mark.fails_on_httpx(raises=pytest.fail.Exception)
 
-# By how the end of the body is told: the headers, and what goes over the wire.
+# The headers and the bytes of the body for each way to mark its end.
 FRAMINGS: dict[str, tuple[list[tuple[str, str]], bytes]] = {
     "length": ([("Content-Length", str(len(WHOLE)))], WHOLE),
     "chunked": (
@@ -36,7 +36,7 @@ FRAMINGS: dict[str, tuple[list[tuple[str, str]], bytes]] = {
 
 
 def framed(request: Request, framing: str) -> bytes:
-    """Return a whole answer; the FIN after it ends those without a length."""
+    """Return a whole response; without a length, the end of the connection ends it."""
     headers, body = FRAMINGS[framing]
     whole = response(request, 200, body, headers)
     if framing in {"length", "chunked"}:
@@ -45,7 +45,7 @@ def framed(request: Request, framing: str) -> bytes:
 
 
 def cut(framing: str, missing: int, end: Callable[[Connection], None]) -> Step:
-    """Return the step that sends an answer but for its last bytes, and hangs up."""
+    """Return the step that sends a response without its last bytes, then ends it."""
 
     def step(connection: Connection, request: Request) -> None:
         whole = framed(request, framing)
@@ -56,7 +56,7 @@ def cut(framing: str, missing: int, end: Callable[[Connection], None]) -> Step:
 
 
 async def check_refused(connect: Connect, *steps: Step) -> None:
-    """Make a call for each of the steps; none may succeed, hang or tell the body."""
+    """Make a call per step; check that it fails early and does not show the body."""
     with Server(*steps) as server:
         async with connect(server, max_retries=0) as session:
             for _ in steps:
@@ -67,19 +67,20 @@ async def check_refused(connect: Connect, *steps: Step) -> None:
 
 
 def all_told(error: BaseException) -> str:
-    """Return what an error, and whatever hangs on it, tells of itself."""
+    """Return all texts of an error and of its causes and contexts."""
     lines = traceback.format_exception(type(error), error, error.__traceback__)
     return "".join([*lines, *(f"{one!r} {vars(one)}" for one in chain(error))])
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Give an error, its cause and its context, and so on."""
+    """Yield an error and all its causes and contexts."""
     if error is not None:
         yield error
         yield from chain(error.__cause__)
         yield from chain(error.__context__)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("framing", "end"),
     [
@@ -98,22 +99,24 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 async def test_cut_body(
     connect: Connect, framing: str, end: Callable[[Connection], None]
 ) -> None:
-    """Fault 9: a body is not accepted if one byte or more of its end is missing."""
+    """Fault 9: a body is refused if one or more bytes of its end are missing."""
     lengths = range(1, len(FRAMINGS[framing][1]) + 1)
     await check_refused(connect, *(cut(framing, missing, end) for missing in lengths))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [Connection.close, Connection.reset])
 async def test_cut_head(connect: Connect, end: Callable[[Connection], None]) -> None:
-    """Fault 9: nor is one whose headers are not whole."""
+    """Fault 9: a response with truncated headers is refused."""
     lengths = range(len(WHOLE) + 1, len(WHOLE) + 100)
     await check_refused(connect, *(cut("length", missing, end) for missing in lengths))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 @succeeds_on_httpx
 async def test_cut_before_the_framing(connect: Connect, encoding: str) -> None:
-    """Fault 9: nor is one that a gateway sends in order, but got cut itself."""
+    """Fault 9: a compressed body is refused if a gateway truncated it."""
     headers, body = FRAMINGS[encoding]
     lengths = range(len(body) - 1, -1, -1)
     await check_refused(
@@ -123,7 +126,7 @@ async def test_cut_before_the_framing(connect: Connect, encoding: str) -> None:
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 async def test_whole_body(connect: Connect, framing: str) -> None:
-    """Fault 9: one that is whole is accepted, however its end is told."""
+    """Fault 9: a complete body is accepted with every kind of framing."""
     with Server(cut(framing, 0, Connection.close)) as server:
         async with connect(server) as session:
             secret = await session.client_secrets.create(PAYER)
@@ -136,7 +139,7 @@ async def test_whole_body(connect: Connect, framing: str) -> None:
 async def test_retry_after_a_cut(
     connect: Connect, framing: str, end: Callable[[Connection], None]
 ) -> None:
-    """Fault 9: a connection that breaks within an answer is worth a retry."""
+    """Fault 9: a call is retried if the connection is lost during the response."""
     with Server(cut(framing, 8, end), answer()) as server:
         async with connect(server) as session:
             secret = await session.client_secrets.create(PAYER)
@@ -146,9 +149,10 @@ async def test_retry_after_a_cut(
     assert first == second
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_retries")
 async def test_length_that_is_too_short(connect: Connect) -> None:
-    """Fault 9: what is beyond the length is neither waited for nor the next answer."""
+    """Fault 9: bytes beyond the Content-Length do not reach the next call."""
     for length in range(len(WHOLE)):
         short = answer(200, WHOLE, [("Content-Length", str(length))])
         with Server(short, answer()) as server:
@@ -172,7 +176,7 @@ async def test_length_that_is_too_short(connect: Connect) -> None:
     ids=["too long", "too short", "no length"],
 )
 async def test_chunks_out_of_step(connect: Connect, body: bytes, pause: float) -> None:
-    """Fault 9: chunks that do not fit their lengths are no answer, and end the wait."""
+    """Fault 9: a body with wrong chunk sizes is refused and the call is retried."""
 
     def step(connection: Connection, request: Request) -> None:
         head, blank, rest = response(request, 200, body, CHUNKED).partition(b"\r\n\r\n")
@@ -188,12 +192,12 @@ async def test_chunks_out_of_step(connect: Connect, body: bytes, pause: float) -
 
 
 def beside(value: str) -> bytes:
-    """Return a body with a secret, and a value beside it."""
+    """Return a body with a valid secret and another member with `value`."""
     return WHOLE[:-1] + f', "n": {value}}}'.encode()
 
 
 def holding(value: str) -> bytes:
-    """Return a body with another value in the secret's place."""
+    """Return a body with `value` in place of the secret."""
     return f'{{"clientSecret": {value}, "n": "{SECRET}"}}'.encode()
 
 
@@ -211,7 +215,7 @@ NOT_JSON = {
     "no UTF-8": WHOLE.replace(b"3", b"\xff"),
     "Latin-1": beside('"\u00e9"').decode().encode("latin-1"),
 }
-# Python's decoder takes these.
+# Python's JSON decoder accepts these.
 EXTENSIONS = {
     "NaN": beside("NaN"),
     "Infinity": beside("Infinity"),
@@ -227,7 +231,7 @@ WRONG = {
     "number": (b"123123123", "unexpected value @ $"),
     "null alone": (b"null", "unexpected value @ $"),
 }
-# The client without our code returns these as the secret.
+# Plain httpx returns these as the secret.
 WRONG_SECRETS = {
     "null": ("null", "unexpected value @ $.clientSecret"),
     "true": ("true", "unexpected value @ $.clientSecret"),
@@ -239,6 +243,7 @@ WRONG_SECRETS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("status", [200, 201])
 @pytest.mark.parametrize(
@@ -262,7 +267,7 @@ WRONG_SECRETS = {
 async def test_wrong_body(
     connect: Connect, status: int, body: bytes, problem: str
 ) -> None:
-    """Fault 10: what is wrong is told by the path into the data, and no more of it."""
+    """Fault 10: the error names the path of the wrong value, but not its data."""
     with Server(answer(status, body)) as server:
         async with connect(server) as session:
             with pytest.raises(APIResponseError) as info:
@@ -276,7 +281,7 @@ async def test_wrong_body(
 
 
 async def test_created(connect: Connect) -> None:
-    """Fault 10: what is right is a success with a 201, too."""
+    """Fault 10: a valid body with status code 201 is a success."""
     with Server(answer(201, beside("1.5"))) as server:
         async with connect(server) as session:
             secret = await session.client_secrets.create(PAYER)

@@ -1,8 +1,8 @@
-"""Fault 17: what is private is in no text that an application logs, shows or sends on.
+"""Fault 17: private values in logs, errors and representations.
 
-Private are the access token, the client secret, the proxy's password, and what tells of
-the end user. The places are the representations of all that is public, errors with all
-that hangs on them, and every logger there is.
+Private values are the access token, the client secret, the proxy password and the data
+about the end user. The tests search the representations of all public objects, errors
+with their causes and contexts, and the records of all loggers.
 """
 
 from __future__ import annotations
@@ -25,16 +25,15 @@ from plastiq_async import (
     PlastiqError,
     PlastiqSession,
 )
-from tests.faults.conftest import Connect
-from tests.faults.echoes import (
+from tests.support.cancellers import cancellers
+from tests.support.echoes import (
     echo_everything,
     echo_in_body,
     echo_in_headers,
     echo_in_reason,
     raw,
 )
-from tests.faults.test_cancellation import cancellers
-from tests.faults.texts import (
+from tests.support.private_texts import (
     CREDENTIALS,
     END_USER,
     PRIVATE,
@@ -43,9 +42,10 @@ from tests.faults.texts import (
     logged,
     texts_of,
 )
-from tests.helpers import PAYER, TOKEN
-from tests.servers import Connection, Request, Server, Step
-from tests.steps import answer, drop, ignore, reset, response
+from tests.support.sessions import PAYER, TOKEN
+from tests.support.socket_server import Connection, Request, Server, Step
+from tests.support.steps import answer, drop, ignore, reset, response
+from tests.support.wirings import Connect
 
 BODY = b'{"clientSecret": "%s"}' % SECRET.encode()
 fails_on_httpx = pytest.mark.fails_on_httpx(raises=AssertionError)
@@ -59,13 +59,13 @@ async def _everything_is_logged(
     caplog.set_level(logging.DEBUG)
     if anyio_backend == "asyncio":
         loop = asyncio.get_running_loop()
-        # In its debug mode it logs what it runs: all, and not only what takes long.
+        # Makes asyncio log every step in debug mode, not only slow ones.
         loop.set_debug(True)
         loop.slow_callback_duration = 0
 
 
 def test_end_user() -> None:
-    """Fault 17: neither a request nor what became of it tells of the end user."""
+    """Fault 17: the repr of a request or outcome does not show end user data."""
     request = CreateClientSecret(payer_id=PAYER, end_user=END_USER)
     outcome: Outcome[CreateClientSecret, Any]
     outcome = Failed(request=request, error=PlastiqError("no"))
@@ -74,23 +74,23 @@ def test_end_user() -> None:
 
 
 async def call(session: PlastiqSession, **options: Any) -> list[str]:
-    """Make a call, and return all that can be said about what it comes to."""
+    """Make a call, and return all texts of its result or error."""
     try:
         secret = await session.client_secrets.create(
             PAYER, end_user=END_USER, **options
         )
-    except Exception as error:  # noqa: BLE001  # the control raises other ones
+    except Exception as error:  # noqa: BLE001 -- plain httpx raises other exceptions
         return list(texts_of(error))
     return [repr(secret), str(secret), repr(secret.response)]
 
 
 def chatter(connection: Connection, request: Request) -> None:
-    """Send a secret twice, though the answer has room for it once."""
+    """Send more bytes than the Content-Length says; the extra bytes hold a secret."""
     connection.send(response(request, body=BODY) + BODY)
 
 
 def stop_short(connection: Connection, request: Request) -> None:
-    """Send less than was announced."""
+    """Send fewer bytes than the Content-Length says, and close the connection."""
     headers = [("Content-Length", "99")]
     connection.send(response(request, body=BODY, headers=headers))
     connection.close()
@@ -134,18 +134,19 @@ SCENARIOS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", SCENARIOS)
 async def test_server(
     steps: list[Step], connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Fault 17: whatever the server says, and through a proxy that wants a password."""
+    """Fault 17: no response of the server, sent through a proxy, leaks private data."""
     with Server(*steps) as server:
         proxy = server.url.replace("//", f"//{CREDENTIALS}@")
         async with connect(server, proxy=proxy) as session:
             told = [repr(session), str(session), repr(session.client_secrets)]
             for _ in range(2):
                 told += await call(session)
-                # What is on its way arrives before the connection is used again.
+                # Let surplus bytes arrive before the connection is reused.
                 await anyio.sleep(0.01)
     assert server.requests[0].header("Authorization") == f"Bearer {TOKEN}"
     assert_untold([*told, *logged(caplog)])
@@ -157,7 +158,7 @@ async def test_everybody_is_heard(
     connect: Connect,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Fault 17: the log that is searched is not silent."""
+    """Fault 17: all loggers are captured, so the other tests search their records."""
     with Server(answer(503), answer()) as server:
         async with connect(server) as session:
             await call(session)
@@ -170,12 +171,13 @@ async def test_everybody_is_heard(
 
 
 def tunnel_to_nowhere(connection: Connection, _: Request) -> None:
-    """Let the client through, to something that does not speak TLS."""
+    """Open the tunnel, then send bytes that are not TLS."""
     connection.send(b"HTTP/1.1 200 OK\r\n\r\n")
     connection.pause(0.1)
     connection.send(BODY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "step",
     [
@@ -192,7 +194,7 @@ def tunnel_to_nowhere(connection: Connection, _: Request) -> None:
 async def test_proxy(
     step: Step, transport: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Fault 17: whatever the proxy says that is to open a tunnel."""
+    """Fault 17: no response of a proxy to CONNECT leaks private data."""
     with Server(step) as server:
         session = PlastiqSession(
             TOKEN,
@@ -209,11 +211,12 @@ async def test_proxy(
     assert_untold([*told, *logged(caplog)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
 async def test_dead_proxy(
     scheme: str, transport: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Fault 17: a proxy that says nothing, and then is no more."""
+    """Fault 17: a silent or unreachable proxy leaks no private data."""
     with Server(ignore) as server:
         options = {
             "base_url": "https://127.0.0.1:9/api",
@@ -222,7 +225,7 @@ async def test_dead_proxy(
             "verify": False,
         }
         if (scheme, transport) == ("socks5", "aiohttp"):
-            # It knows no such proxy: neither is that told, and nothing is sent.
+            # aiohttp does not support SOCKS; the error must not leak the password.
             with pytest.raises(ConfigurationError) as info:
                 PlastiqSession(TOKEN, **options)
             assert_untold([*texts_of(info.value), *logged(caplog)])
@@ -252,7 +255,7 @@ SECOND = "another-t0ken"
 async def test_provider(
     tokens: list[Any], transport: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Fault 17: whatever the token's provider does, neither token is told."""
+    """Fault 17: a failing token provider or a bad token leaks no token."""
     left = list(tokens)
 
     async def provide() -> str:
@@ -267,10 +270,11 @@ async def test_provider(
     assert_untold([*told, *logged(caplog)], [*PRIVATE, SECOND])
 
 
+@pytest.mark.slow
 async def test_interrupted(
     anyio_backend: str, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Fault 17: a call that is cancelled, closed or out of time, and its traceback."""
+    """Fault 17: a timed out, cancelled or closed call leaks no private data."""
     told: list[str] = []
 
     async def listen(session: PlastiqSession) -> None:
@@ -297,7 +301,7 @@ async def test_interrupted(
 
 
 async def test_escaped_echo(transport: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """Fault 17: a token that reads otherwise in JSON is still the token."""
+    """Fault 17: a token is removed from an error even if it is escaped in JSON."""
     token = "t0k3n/of+the=tests"
 
     def escape(connection: Connection, request: Request) -> None:

@@ -1,4 +1,4 @@
-"""Fault 4: no connection comes about, until the server is there."""
+"""Fault 4: connections that cannot be established until the server recovers."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from plastiq_async import (
     PlastiqSession,
     _request,
 )
-from tests.faults.conftest import Connect
-from tests.faults.test_deadline import PATIENCE, in_time
-from tests.helpers import PAYER, eventually
-from tests.servers import Server
-from tests.steps import answer
+from tests.support.sessions import PAYER
+from tests.support.socket_server import Server
+from tests.support.steps import answer
+from tests.support.timing import PATIENCE, eventually, in_time
+from tests.support.wirings import Connect
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 
@@ -32,7 +32,7 @@ NOBODY = "nobody.invalid"
 
 
 async def fail_to_connect(session: PlastiqSession) -> str:
-    """Make a call for which there is no server, and return the text of its error."""
+    """Make a call that cannot connect, and return the text of its error."""
     with pytest.raises(APIConnectionError) as info:
         await session.client_secrets.create(PAYER)
     error = info.value
@@ -43,7 +43,7 @@ async def fail_to_connect(session: PlastiqSession) -> str:
 
 
 async def test_refused(connect: Connect) -> None:
-    """Fault 4: where nobody listens, the call fails; once somebody does, it works."""
+    """Fault 4: a call fails while connections are refused, and works afterwards."""
     server = Server(answer())
     async with connect(server) as session:
         await fail_to_connect(session)
@@ -53,9 +53,9 @@ async def test_refused(connect: Connect) -> None:
 
 @pytest.fixture
 def resolvable(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Make this the set of names that resolve: to ourselves.
+    """Return a set; host names added to it resolve to 127.0.0.1.
 
-    A real resolver may need minutes to find out that there is no network.
+    The resolver is patched because a real one may need minutes without a network.
     """
     names: set[str] = set()
     getaddrinfo = socket.getaddrinfo
@@ -75,7 +75,7 @@ def resolvable(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 async def test_unresolvable(
     connect: Connect, authority: trustme.CA, ca_file: Path, resolvable: set[str]
 ) -> None:
-    """Fault 4: likewise with a name that nobody knows."""
+    """Fault 4: a call fails while DNS resolution fails, and works afterwards."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(NOBODY).configure_cert(tls)
     with Server(answer(), tls=tls) as server:
@@ -89,7 +89,7 @@ async def test_unresolvable(
 
 @contextmanager
 def full_backlog(server: Server) -> Iterator[None]:
-    """Let further connections wait for their TCP handshake."""
+    """Fill the backlog, so that TCP handshakes of further connections hang."""
     server.listener.listen(0)
     with ExitStack() as stack:
         while True:
@@ -104,20 +104,20 @@ def full_backlog(server: Server) -> Iterator[None]:
 
 @contextmanager
 def silent_server(server: Server) -> Iterator[None]:
-    """Let connections come about, but nothing happen on them."""
+    """Accept TCP connections, but do nothing on them."""
     server.listener.listen()
     yield
 
 
 @contextmanager
 def slow_resolver(_: Server) -> Iterator[None]:
-    """Let names wait for their addresses."""
+    """Make DNS resolution hang."""
     over = threading.Event()
     getaddrinfo = socket.getaddrinfo
 
     def resolve(host: str | bytes | None, port: int, *rest: int) -> Any:
         *_, flags = rest
-        # trio tries without a thread whether it is an address.
+        # trio first checks for an IP address, in the thread of the event loop.
         if not flags & socket.AI_NUMERICHOST:
             over.wait(10)
         return getaddrinfo(host, port, *rest)
@@ -141,7 +141,7 @@ Slow = Callable[[Server], AbstractContextManager[None]]
 
 @pytest.fixture
 def server(url: str, server_tls: ssl.SSLContext) -> Server:
-    """Make a server that listens as soon as the test wants it to."""
+    """Return a server that the test starts."""
     return Server(answer(), tls=server_tls if url.startswith("https") else None)
 
 
@@ -149,17 +149,18 @@ def server(url: str, server_tls: ssl.SSLContext) -> Server:
 def session(
     connect: Connect, server: Server, url: str, ca_file: Path
 ) -> PlastiqSession:
-    """Make a session with the server under its URL."""
+    """Return a session for the server at the parametrized URL."""
     _, address = server.base_url.split("//127.0.0.1")
     return connect(server, base_url=f"{url}{address}", verify=str(ca_file))
 
 
+@pytest.mark.slow
 @slow_to_connect
 async def test_connect_timeout(
     slow: Slow, server: Server, session: PlastiqSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fault 4: an attempt to connect is given up early enough for another one."""
-    # Rather than 5 s, three times.
+    """Fault 4: a connect timeout leaves time for further attempts."""
+    # Shorter than the default of 5 s, because there are three attempts.
     monkeypatch.setitem(_request.TIMEOUTS, "connect", 0.2)
     async with session:
         with slow(server):
@@ -170,9 +171,10 @@ async def test_connect_timeout(
             await eventually(lambda: server.open_connections == 1)
 
 
+@pytest.mark.slow
 @slow_to_connect
 async def test_deadline(slow: Slow, server: Server, session: PlastiqSession) -> None:
-    """Fault 7: while it connects, a call ends at its deadline; nothing was sent."""
+    """Fault 7: a call ends at its deadline while connecting; nothing was sent."""
     async with session:
         with slow(server):
             async with in_time():
@@ -185,14 +187,14 @@ async def test_deadline(slow: Slow, server: Server, session: PlastiqSession) -> 
 
 
 class Handshakes(ssl.SSLContext):
-    """A server's TLS; the first handshakes, though, it answers with other bytes."""
+    """A TLS context that replaces the first handshakes with other bytes."""
 
     others: list[bytes]
 
     def wrap_socket(
         self, sock: socket.socket, *args: Any, **kwargs: Any
     ) -> ssl.SSLSocket:
-        """Shake hands, unless there are other bytes left."""
+        """Do the handshake, unless there are other bytes left to send."""
         if self.others:
             sock.recv(1 << 16)
             sock.sendall(self.others.pop())
@@ -204,7 +206,7 @@ class Handshakes(ssl.SSLContext):
 async def test_no_tls(
     connect: Connect, authority: trustme.CA, ca_file: Path, other: bytes
 ) -> None:
-    """Fault 4: likewise where the server speaks no TLS, or hangs up instead."""
+    """Fault 4: a call fails if the server does not speak TLS, or hangs up."""
     tls = Handshakes(ssl.PROTOCOL_TLS_SERVER)
     tls.others = [other] * 3
     authority.issue_cert("127.0.0.1").configure_cert(tls)
@@ -219,7 +221,7 @@ async def test_no_tls(
 async def test_untrusted(
     connect: Connect, authority: trustme.CA, ca_file: Path
 ) -> None:
-    """Fault 4: likewise with a certificate of somebody else's."""
+    """Fault 4: a call fails if the server's certificate is not trusted."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
     with Server(answer(), tls=tls) as server:

@@ -1,4 +1,4 @@
-"""Faults 7 and 8: the server never answers, or never comes to the end of its answer."""
+"""Faults 7 and 8: responses that never begin, or never end."""
 
 from __future__ import annotations
 
@@ -7,61 +7,38 @@ import gc
 import ssl
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import anyio
 import pytest
 
 from plastiq_async import APITimeoutError, PlastiqError, PlastiqSession
-from tests.faults.conftest import Connect
-from tests.helpers import PAYER, eventually
-from tests.servers import Connection, Request, Server, Step
-from tests.steps import answer, drop, ignore
-
-PATIENCE = 0.3
-
-
-@asynccontextmanager
-async def in_time(margin: float = 0.1) -> AsyncIterator[None]:
-    """Check that what happens within takes `PATIENCE`, and hardly more.
-
-    On a busy machine every timer is late: this one knows by how much.
-    """
-    due = anyio.current_time() + PATIENCE
-    late = 0.0
-
-    async def watch() -> None:
-        nonlocal late
-        await anyio.sleep_until(due)
-        late = anyio.current_time() - due
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(watch)
-        yield
-        ended = anyio.current_time()
-    assert due <= ended < due + late + margin
+from tests.support.sessions import PAYER
+from tests.support.socket_server import Connection, Request, Server, Step
+from tests.support.steps import answer, drop, ignore
+from tests.support.timing import PATIENCE, eventually, in_time
+from tests.support.wirings import Connect
 
 
 async def by_argument(session: PlastiqSession) -> None:
-    """Make a call with a deadline of its own."""
+    """Make a call with a `timeout` argument."""
     await session.client_secrets.create(PAYER, timeout=PATIENCE)
 
 
 async def by_option(session: PlastiqSession) -> None:
-    """Make a call with the session's deadline."""
+    """Make a call with the timeout of a view of the session."""
     await session.with_options(timeout=PATIENCE).client_secrets.create(PAYER)
 
 
 async def by_scope(session: PlastiqSession) -> None:
-    """Make a call within a deadline of the caller's own, which is shorter."""
+    """Make a call in an anyio scope that expires before the call's own deadline."""
     with anyio.fail_after(PATIENCE):
         await session.client_secrets.create(PAYER, timeout=2 * PATIENCE)
 
 
 async def by_task(session: PlastiqSession) -> None:
-    """Do likewise in the manner of asyncio."""
+    """Make a call in `asyncio.wait_for`, which expires before the call's deadline."""
     await asyncio.wait_for(
         session.client_secrets.create(PAYER, timeout=2 * PATIENCE), PATIENCE
     )
@@ -78,7 +55,7 @@ def impatient_calls(backend: str) -> list[Call]:
 async def time_out(
     session: PlastiqSession, call: Call, *, attempts: int, outcome_unknown: bool
 ) -> None:
-    """Make a call, and check when and how it ends."""
+    """Make a call, and check when it ends and with which error."""
     async with in_time():
         with pytest.raises((TimeoutError, asyncio.TimeoutError)) as info:
             await call(session)
@@ -93,6 +70,7 @@ async def time_out(
 tls_or_not = pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 
 
+@pytest.mark.slow
 @tls_or_not
 async def test_never_accepted(
     anyio_backend: str,
@@ -102,9 +80,10 @@ async def test_never_accepted(
     *,
     tls: bool,
 ) -> None:
-    """Fault 7: connections come about, but the server does not even look at them.
+    """Fault 7: a call ends at its deadline if its connection is not accepted.
 
-    With TLS nothing can have been sent; without, the request may still be read.
+    With TLS nothing was sent. Without TLS the outcome is unknown, because the server
+    may still read the request.
     """
     calls = impatient_calls(anyio_backend)
     server = Server(answer(), tls=server_tls if tls else None)
@@ -118,6 +97,7 @@ async def test_never_accepted(
             await eventually(lambda: server.open_connections == 1)
 
 
+@pytest.mark.slow
 @tls_or_not
 async def test_never_answered(
     anyio_backend: str,
@@ -127,7 +107,7 @@ async def test_never_answered(
     *,
     tls: bool,
 ) -> None:
-    """Fault 7: the server reads requests and says nothing."""
+    """Fault 7: a call ends at its deadline if the server sends no response."""
     calls = impatient_calls(anyio_backend)
     steps = [ignore, answer()] * len(calls)
     with Server(*steps, tls=server_tls if tls else None) as server:
@@ -138,12 +118,11 @@ async def test_never_answered(
                 await session.client_secrets.create(PAYER)
 
 
-async def test_second_attempt(
-    anyio_backend: str, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Fault 7: the deadline is the whole call's, however many attempts it makes."""
-    # Else the wait may not fit before the deadline.
-    monkeypatch.setattr("plastiq_async._retry._FIRST_WAIT", 0)
+# Without jitter, the back-off always fits before the deadline.
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_jitter")
+async def test_second_attempt(anyio_backend: str, connect: Connect) -> None:
+    """Fault 7: one deadline covers all attempts of a call."""
     calls = impatient_calls(anyio_backend)
     with Server(*[drop, ignore, answer()] * len(calls)) as server:
         async with connect(server, max_connections=1) as session:
@@ -153,8 +132,9 @@ async def test_second_attempt(
                 await session.client_secrets.create(PAYER)
 
 
+@pytest.mark.slow
 async def test_no_permit(anyio_backend: str, connect: Connect) -> None:
-    """Fault 7: to wait for the only connection counts as well; nothing is sent."""
+    """Fault 7: the deadline covers the wait for a connection; nothing is sent."""
     with Server(ignore, answer()) as server:
         async with connect(server, max_connections=1) as session:
             async with anyio.create_task_group() as group:
@@ -169,7 +149,7 @@ async def test_no_permit(anyio_backend: str, connect: Connect) -> None:
 
 
 def drip(head: bytes, piece: bytes, interval: float = 0.02) -> Step:
-    """Return the step that sends `head`, and pieces until long after the deadline."""
+    """Return the step that sends `head`, and then pieces until after the deadline."""
 
     def step(connection: Connection, _: Request) -> None:
         end = time.monotonic() + PATIENCE + 0.7
@@ -192,12 +172,13 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 
 @pytest.fixture
 def _no_collection() -> Iterator[None]:
-    """Keep the garbage of other tests out of this one's working time."""
+    """Switch garbage collection off, so that it does not count as working time."""
     gc.disable()
     yield
     gc.enable()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_no_collection")
 @pytest.mark.fails_on_httpx
 @pytest.mark.parametrize(
@@ -218,7 +199,7 @@ def _no_collection() -> Iterator[None]:
     ],
 )
 async def test_drip(connect: Connect, head: bytes, piece: bytes) -> None:
-    """Fault 8: bytes that keep coming do not postpone the deadline."""
+    """Fault 8: a response that arrives slowly does not postpone the deadline."""
     with Server(drip(head, piece), answer()) as server:
         async with connect(server, max_connections=1, timeout=PATIENCE) as session:
             working = time.thread_time()
@@ -233,20 +214,20 @@ async def test_drip(connect: Connect, head: bytes, piece: bytes) -> None:
 
 @pytest.mark.fails_on_httpx
 async def test_flood(connect: Connect) -> None:
-    """Fault 8: interim answers as fast as they go do not fill the memory, either."""
+    """Fault 8: a flood of interim responses does not use much memory."""
     hint = b"HTTP/1.1 103 Early Hints\r\nLink: </%s.css>\r\n\r\n" % (b"x" * 8000)
     with Server(drip(b"", hint * 10, interval=0), answer()) as server:
         async with connect(server, max_connections=1, timeout=PATIENCE) as session:
             tracemalloc.start()
             try:
-                # Tracing takes its time.
+                # tracemalloc slows the call down.
                 async with in_time(margin=1):
                     with pytest.raises(APITimeoutError):
                         await session.client_secrets.create(PAYER)
                 _, peak = tracemalloc.get_traced_memory()
             finally:
                 tracemalloc.stop()
-            # Far less than what was received.
+            # Far less than the number of bytes received.
             assert peak < 3 * 1024 * 1024
             await eventually(lambda: server.open_connections == 0)
             await session.client_secrets.create(PAYER, timeout=20)

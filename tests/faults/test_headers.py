@@ -1,4 +1,4 @@
-"""Fault 16: what no header can hold, and http beyond this machine."""
+"""Fault 16: invalid header values, and http URLs outside the loopback interface."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from plastiq_async import (
     trace_context,
 )
 from plastiq_async.middleware import Handler
-from tests.faults.texts import texts_of
-from tests.helpers import PAYER, TOKEN
-from tests.servers import Server
-from tests.steps import answer
+from tests.support.private_texts import texts_of
+from tests.support.sessions import PAYER, TOKEN
+from tests.support.socket_server import Server
+from tests.support.steps import answer
 
 VALUES = {
     "CRLF": "s3cr3t\r\nX-Smuggled: 1",
@@ -40,7 +40,7 @@ VALUES = {
 }
 
 Call = Callable[..., Awaitable[object]]
-"""Makes a call with the value as its argument, and the options for the session."""
+"""A function that makes a call with the tested value and the session options."""
 
 
 async def create(token: Any, *, options: dict[str, Any], **arguments: Any) -> None:
@@ -50,15 +50,15 @@ async def create(token: Any, *, options: dict[str, Any], **arguments: Any) -> No
 
 
 async def with_variable(value: str, **kwargs: Any) -> None:
-    """Let the session find its token."""
+    """Make a call with the token from the environment variable."""
     with pytest.MonkeyPatch.context() as patch:
-        # No real environment can hold a NUL.
+        # A real environment variable cannot contain NUL.
         patch.setattr(os, "environ", {"PLASTIQ_ACCESS_TOKEN": value})
         await create(None, **kwargs)
 
 
 async def with_provider(value: str, **kwargs: Any) -> None:
-    """Let the session ask for its token."""
+    """Make a call with the token from a token provider."""
 
     async def provide() -> str:
         return value
@@ -67,17 +67,17 @@ async def with_provider(value: str, **kwargs: Any) -> None:
 
 
 async def with_end_user(name: str, value: str, **kwargs: Any) -> None:
-    """Say something about the end user."""
+    """Make a call with the value as an attribute of the end user."""
     await create(TOKEN, end_user=EndUser(**{name: value}), **kwargs)
 
 
 async def with_trace_id(value: str, **kwargs: Any) -> None:
-    """Choose the trace ID of the call."""
+    """Make a call with the value as its trace ID."""
     await create(TOKEN, trace_id=value, **kwargs)
 
 
 async def with_trace_context(value: str, **kwargs: Any) -> None:
-    """Choose the trace ID of whatever is called."""
+    """Make a call with the value as the trace ID of the trace context."""
     with trace_context(value):
         await create(TOKEN, **kwargs)
 
@@ -85,7 +85,7 @@ async def with_trace_context(value: str, **kwargs: Any) -> None:
 async def with_middleware(
     value: str, *, options: dict[str, Any], as_name: bool = False
 ) -> None:
-    """Add a header to the request, with this value or by this name."""
+    """Make a call with middleware that adds a header of this value or name."""
 
     async def tenant(request: httpx.Request, call_next: Handler) -> httpx.Response:
         request.headers[value if as_name else "X-Tenant"] = "x" if as_name else value
@@ -111,12 +111,13 @@ CALLS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 @pytest.mark.parametrize(("call", "expected"), CALLS)
 async def test_header(
     call: Call, expected: type[Exception], value: str, transport: str
 ) -> None:
-    """Fault 16: what no header can hold is refused unsent, and not repeated."""
+    """Fault 16: an invalid header value is refused unsent, and not repeated."""
     with Server(answer()) as server:
         options = {"base_url": server.base_url, "transport": transport, "verify": False}
         with pytest.raises(expected) as info:
@@ -128,6 +129,7 @@ async def test_header(
         assert "s3\tcr3t" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "url",
     [
@@ -151,7 +153,7 @@ async def test_header(
 async def test_http_beyond_loopback(
     setting: str, url: str, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fault 16: no token goes out in the clear, not even to a proxy on this machine."""
+    """Fault 16: an http URL of another host is refused, even with a local proxy."""
     with Server(answer()) as proxy:
         options = {"transport": transport, "verify": False, "proxy": proxy.url}
         if setting == "base_url":

@@ -1,4 +1,4 @@
-"""Fault 19: sessions that are closed early, twice, elsewhere, by halves or never."""
+"""Fault 19: sessions closed early, closed twice, never closed, forked or moved."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ import anyio.to_thread
 import pytest
 
 from plastiq_async import PlastiqSession, SessionStateError
-from tests.faults.conftest import Connect
-from tests.faults.processes import open_files, refuse
-from tests.faults.test_cancellation import cancellers
-from tests.helpers import PAYER, TOKEN, eventually
-from tests.servers import Connection, Request, Server, Step
-from tests.steps import answer, ignore, response
+from tests.support.cancellers import cancellers
+from tests.support.session_programs import open_files, refuse
+from tests.support.sessions import PAYER, TOKEN
+from tests.support.socket_server import Connection, Request, Server, Step
+from tests.support.steps import answer, ignore, response
+from tests.support.timing import eventually
+from tests.support.wirings import Connect
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,12 +40,12 @@ async def create_at_once(session: PlastiqSession, calls: int) -> None:
 
 
 def half(connection: Connection, request: Request) -> None:
-    """Send the first part of an answer."""
+    """Send the first part of a response."""
     connection.send(response(request)[:-5])
 
 
 async def keep_waiting() -> str:
-    """Never return a token."""
+    """Wait forever instead of returning a token."""
     await anyio.sleep(math.inf)
     return TOKEN
 
@@ -52,11 +53,12 @@ async def keep_waiting() -> str:
 LATER = answer(503, headers=[("Retry-After", "20")])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "scheme", "token"),
     [
         pytest.param(ignore, "http", keep_waiting, id="asking for a token"),
-        # The handshake of TLS is no request, so nobody answers it.
+        # The server does not speak TLS, so the handshake hangs.
         pytest.param(ignore, "https", TOKEN, id="connecting"),
         pytest.param(ignore, "http", TOKEN, id="sent"),
         pytest.param(half, "http", TOKEN, id="half answered"),
@@ -66,7 +68,7 @@ LATER = answer(503, headers=[("Retry-After", "20")])
 async def test_closed_during_calls(
     step: Step, scheme: str, token: Any, transport: Any
 ) -> None:
-    """Fault 19: a call under way ends at once, and so does one that waits its turn."""
+    """Fault 19: closing a session ends its calls in flight and its waiting calls."""
     errors: list[SessionStateError] = []
 
     async def call() -> None:
@@ -96,7 +98,7 @@ async def test_closed_during_calls(
 
 
 async def test_closed_more_than_once(connect: Connect) -> None:
-    """Fault 19: to close again and again is to close once; no call comes after it."""
+    """Fault 19: a session may be closed repeatedly, and then refuses calls."""
     with Server(answer(delay=0.1)) as server:
         before = open_files()
         session = connect(server)
@@ -112,6 +114,7 @@ async def test_closed_more_than_once(connect: Connect) -> None:
     assert len(server.requests) == len(server.connections) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tls", [False, True])
 async def test_close_is_cancelled(
     tls: bool,
@@ -120,7 +123,7 @@ async def test_close_is_cancelled(
     server_tls: ssl.SSLContext,
     ca_file: Path,
 ) -> None:
-    """Fault 19: a close that is cancelled at whatever step leaves nothing open."""
+    """Fault 19: a close that is cancelled at any step leaves no socket open."""
     with Server(answer(delay=0.05), tls=server_tls if tls else None) as server:
         before = open_files()
         for cancel in cancellers(anyio_backend):
@@ -131,26 +134,32 @@ async def test_close_is_cancelled(
                 await eventually(lambda: open_files() <= before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", ["asyncio", "trio"])
 def test_event_loop_after_another(
     other: str, anyio_backend: str, connect: Connect
 ) -> None:
-    """Fault 19: a session is its first event loop's, even when that has ended."""
+    """Fault 19: a session refuses a second event loop after the first has ended."""
     before = open_files()
     with Server(answer()) as server:
         session = connect(server)
         anyio.run(create, session, backend=anyio_backend)
         anyio.run(refuse, session, "another event loop", backend=other)
         assert len(server.requests) == len(server.connections) == 1
-        # What the first one has left open, nobody can close in order any more.
-        with pytest.warns(ResourceWarning, match="(?i)unclosed"):  # noqa: PT031 -- all
+        # The connections of the first event loop can no longer be closed in order.
+        with pytest.warns(ResourceWarning, match="(?i)unclosed") as caught:  # noqa: PT031 -- all
             del session
+            gc.collect()
+            # A recorded warning keeps the object that it is about alive.
+            for warning in caught:
+                warning.source = None
             gc.collect()
     assert open_files() <= before
 
 
+@pytest.mark.slow
 async def test_event_loop_beside_another(anyio_backend: str, connect: Connect) -> None:
-    """Fault 19: a second event loop, in a thread, is refused and disturbs nothing."""
+    """Fault 19: a session refuses an event loop in a thread and still works."""
 
     def use_in_thread() -> None:
         anyio.run(refuse, session, "another event loop", backend=anyio_backend)
@@ -167,12 +176,19 @@ async def test_event_loop_beside_another(anyio_backend: str, connect: Connect) -
 
 
 def complaints(*arguments: str) -> str:
-    """Run one of the programs of `tests.faults.processes`; return what it complains of.
+    """Run a program of `tests.support.session_programs`; return its stderr.
 
-    Python does so on stderr, if asked for its warnings about whatever is unclosed, too.
+    Python writes its warnings there, including those about unclosed resources.
     """
     done = subprocess.run(
-        [sys.executable, "-W", "default", "-m", "tests.faults.processes", *arguments],
+        [
+            sys.executable,
+            "-W",
+            "default",
+            "-m",
+            "tests.support.session_programs",
+            *arguments,
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -185,13 +201,14 @@ def complaints(*arguments: str) -> str:
     return done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["inside", "after", "under-way", "exit"])
 def test_never_closed(
     moment: str, wiring: tuple[str, str], server_tls: ssl.SSLContext, ca_file: Path
 ) -> None:
-    """Fault 19: the sockets of a session that was dropped go with it, with a warning.
+    """Fault 19: a session dropped without closing frees its sockets and warns.
 
-    Which is how Python tells that something should have been closed.
+    The warning is Python's ResourceWarning about an unclosed resource.
     """
     steps = [answer(delay=0.1), answer(delay=0.1), ignore]
     with Server(*steps, tls=server_tls) as server:
@@ -201,11 +218,12 @@ def test_never_closed(
         assert len(server.requests) == 2 + (moment == "under-way")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_fork(
     wiring: tuple[str, str], server_tls: ssl.SSLContext, ca_file: Path
 ) -> None:
-    """Fault 19: after a fork the parent's session goes on, and is the parent's only."""
+    """Fault 19: after a fork the session works in the parent process only."""
     with Server(answer(delay=0.1), tls=server_tls) as server:
         assert not complaints("fork", *wiring, server.base_url, str(ca_file))
     assert len(server.requests) == 5

@@ -1,4 +1,4 @@
-"""Faults 5 and 6: the connection is lost between two requests, or during one."""
+"""Faults 5 and 6: connections lost between two requests, or during one."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import anyio
 import pytest
 
 from plastiq_async import APIConnectionError
-from tests.faults.conftest import Connect
-from tests.helpers import PAYER, eventually
-from tests.servers import Connection, Request, Server, Step
-from tests.steps import answer, drop, reset, response
+from tests.support.sessions import PAYER
+from tests.support.socket_server import Connection, Request, Server, Step
+from tests.support.steps import answer, drop, reset, response
+from tests.support.timing import eventually
+from tests.support.wirings import Connect
 
 pytestmark = [pytest.mark.usefixtures("quick_retries")]
 
@@ -25,13 +26,13 @@ endings = pytest.mark.parametrize("end", [drop, reset], ids=["FIN", "RST"])
 def tls(
     request: pytest.FixtureRequest, server_tls: ssl.SSLContext
 ) -> ssl.SSLContext | None:
-    """Run the test without TLS and with it."""
+    """Return the TLS context of the server, or None for http."""
     return server_tls if request.param == "https" else None
 
 
 @pytest.fixture
 def connect(connect: Connect, ca_file: Path) -> Connect:
-    """Make sessions that trust the server."""
+    """Return a function that makes sessions that trust the server's certificate."""
     return partial(connect, verify=ssl.create_default_context(cafile=ca_file))
 
 
@@ -40,11 +41,12 @@ def traces(server: Server) -> list[str]:
     return [request.header("Trace-Id") for request in server.requests]
 
 
+@pytest.mark.slow
 @endings
 async def test_closed_while_idle(
     connect: Connect, tls: ssl.SSLContext | None, end: Step
 ) -> None:
-    """Fault 5: a connection that is known to be closed is not even tried."""
+    """Fault 5: a connection that was closed while idle is not used."""
     idle = threading.Event()
 
     def answer_and_end(connection: Connection, request: Request) -> None:
@@ -57,7 +59,7 @@ async def test_closed_while_idle(
             await session.client_secrets.create(PAYER)
             idle.set()
             await eventually(lambda: server.open_connections == 0)
-            await anyio.sleep(0.05)  # for the event loop to hear of it
+            await anyio.sleep(0.05)  # lets the event loop notice
             secret = await session.client_secrets.create(PAYER)
     assert secret.response.attempts == 1
     assert traces(server)[1:] == [str(secret.trace_id)]
@@ -68,7 +70,7 @@ async def test_closed_while_idle(
 async def test_closed_as_the_request_leaves(
     connect: Connect, tls: ssl.SSLContext | None, end: Step
 ) -> None:
-    """Fault 5: a connection that is lost under a request counts as an attempt."""
+    """Fault 5: a call is retried if a reused connection is lost."""
     with Server(answer(), end, answer(), tls=tls) as server:
         async with connect(server) as session:
             await session.client_secrets.create(PAYER)
@@ -78,11 +80,12 @@ async def test_closed_as_the_request_leaves(
     assert len(server.connections) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.fails_on_httpx
 async def test_closed_at_about_the_same_time(
     connect: Connect, tls: ssl.SSLContext | None
 ) -> None:
-    """Fault 5: it does not matter where on the way the request is at that moment."""
+    """Fault 5: a call succeeds whenever the server closes the idle connection."""
 
     def hasten(connection: Connection, request: Request) -> None:
         connection.send(response(request))
@@ -92,7 +95,7 @@ async def test_closed_at_about_the_same_time(
     with Server(hasten, tls=tls) as server:
         async with connect(server) as session:
             secrets = []
-            # From far too early to far too late, and again.
+            # The wait varies from much shorter than the server's delay to much longer.
             for wait in [wait * 0.0007 for wait in range(8)] * 25:
                 secrets.append(await session.client_secrets.create(PAYER))
                 await anyio.sleep(wait)
@@ -100,7 +103,7 @@ async def test_closed_at_about_the_same_time(
 
 
 def half(head: bytes) -> Step:
-    """Return the step that sends no more than the beginning of an answer."""
+    """Return the step that sends `head` and closes the connection."""
 
     def step(connection: Connection, _: Request) -> None:
         connection.send(head)
@@ -126,7 +129,7 @@ lost_answers = pytest.mark.parametrize(
 async def test_lost_answer(
     connect: Connect, tls: ssl.SSLContext | None, lose: Step
 ) -> None:
-    """Fault 6: a request whose answer is lost is made again, as the same call."""
+    """Fault 6: a request whose response is lost is retried with the same trace ID."""
     with Server(lose, lose, answer(), tls=tls) as server:
         async with connect(server) as session:
             secret = await session.client_secrets.create(PAYER)
@@ -135,11 +138,12 @@ async def test_lost_answer(
     assert len({request.body for request in server.requests}) == 1
 
 
+@pytest.mark.slow
 @lost_answers
 async def test_lost_answers(
     connect: Connect, tls: ssl.SSLContext | None, lose: Step
 ) -> None:
-    """Fault 6: when none arrives, whatever the requests did remains unknown."""
+    """Fault 6: if every response is lost, the outcome is unknown."""
     with Server(lose, lose, lose, answer(), tls=tls) as server:
         async with connect(server, max_connections=1) as session:
             with pytest.raises(APIConnectionError) as info:

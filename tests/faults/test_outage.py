@@ -1,4 +1,4 @@
-"""Fault 20: an outage is not made worse by retries."""
+"""Fault 20: outages, and how many retries they cause."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import anyio
 import pytest
 
 from plastiq_async import ServiceUnavailableError
-from tests.faults.conftest import Connect
-from tests.helpers import PAYER
-from tests.servers import Server
-from tests.steps import answer
+from tests.support.sessions import PAYER
+from tests.support.socket_server import Server
+from tests.support.steps import answer
+from tests.support.wirings import Connect
 
 CALLERS = 50
-# What 50 callers with real back-offs make in 30 seconds; without waits it takes less.
+# The number of calls of 50 callers in 30 seconds with real back-offs.
 CALLS = 3000
 CAPACITY = 100
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_retries")
 async def test_outage(connect: Connect) -> None:
-    """Fault 20: of nothing but 503, each call soon sees one; then all is well again."""
+    """Fault 20: during an outage retries stop, and they resume after it."""
     attempts: list[int] = []
 
     async def caller() -> None:

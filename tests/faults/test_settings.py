@@ -1,4 +1,4 @@
-"""Fault 20: settings that cannot work, refused by name when the session is made.
+"""Fault 20: invalid settings, refused by name when the session is made.
 
 The other half of the fault, an outage, is in `test_outage`.
 """
@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from plastiq_async import ConfigurationError, PlastiqSession
-from tests.faults.texts import texts_of
-from tests.helpers import TOKEN
+from tests.support.private_texts import texts_of
+from tests.support.sessions import TOKEN
 
-# Each has "s3cr3t" in it, or is too short to hold one.
+# Each contains "s3cr3t", except for those that are too short.
 PROXIES = [
     "ftp://user:s3cr3t@127.0.0.1:9",
     "http://user:s3cr3t@127.0.0.1:port",
@@ -48,7 +48,7 @@ URLS = [
 
 
 def refuse(setting: str, transport: Any, **options: Any) -> None:
-    """Make sure that no session is made, for the reason of this setting alone."""
+    """Check that no session is made, and that the error names only this setting."""
     with pytest.raises(ConfigurationError, match=rf"^{setting}\b") as info:
         PlastiqSession(TOKEN, transport=transport, **options)
     for text in texts_of(info.value):
@@ -59,7 +59,7 @@ def refuse(setting: str, transport: Any, **options: Any) -> None:
 def settings(
     setting: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, Any]:
-    """Set a variable of the environment, or return an argument for the session."""
+    """Set an environment variable, or return an argument for the session."""
     if setting.islower():
         return {setting: value}
     monkeypatch.setenv(setting, value)
@@ -71,13 +71,13 @@ def settings(
 def test_proxy(
     setting: str, url: str, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fault 20: a proxy that cannot be one."""
+    """Fault 20: an invalid proxy URL is refused."""
     options = settings(setting, url, monkeypatch)
     refuse(setting, transport, verify=False, **options)
 
 
 def test_proxy_for_http(transport: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fault 20: the variable for a server on this machine, in small letters."""
+    """Fault 20: an invalid proxy in the lower-case `http_proxy` is refused."""
     monkeypatch.setenv("http_proxy", PROXIES[0])
     refuse("HTTP_PROXY", transport, verify=False, base_url="http://127.0.0.1:9")
 
@@ -86,7 +86,7 @@ def test_proxy_for_http(transport: str, monkeypatch: pytest.MonkeyPatch) -> None
 def test_proxy_of_another_kind(
     setting: str, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fault 20: a SOCKS proxy, which takes another package, or another transport."""
+    """Fault 20: a SOCKS proxy is refused if it is not supported."""
     monkeypatch.setitem(sys.modules, "socksio", None)
     options = settings(setting, "socks5://user:s3cr3t@127.0.0.1:9", monkeypatch)
     refuse(setting, transport, verify=False, **options)
@@ -104,7 +104,7 @@ def test_ca_file(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Fault 20: a file of authorities that is not there, or is none."""
+    """Fault 20: a CA file that is missing or invalid is refused."""
     path = tmp_path / "s3cr3t.pem"
     if content is not None:
         path.write_text(content)
@@ -125,7 +125,7 @@ def test_ca_file(
 def test_ca_path(
     setting: str, path: str, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fault 20: a path of authorities that leads to none."""
+    """Fault 20: a CA path that is missing or of the wrong kind is refused."""
     refuse(setting, transport, **settings(setting, path, monkeypatch))
 
 
@@ -134,7 +134,7 @@ def test_ca_path(
 def test_server(
     setting: str, url: str, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fault 20: an address that no server can have, or none of ours."""
+    """Fault 20: an invalid base URL is refused."""
     refuse(setting, transport, verify=False, **settings(setting, url, monkeypatch))
 
 
@@ -145,11 +145,12 @@ def test_server(
 def test_unknown_word(
     setting: str, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fault 20: a word where only others are understood."""
+    """Fault 20: an unknown value of a setting is refused."""
     options = {"transport": transport} | settings(setting, "s3cr3t", monkeypatch)
     refuse(setting, verify=False, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "options"),
     [
@@ -172,7 +173,7 @@ async def test_unused(
     transport: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Fault 20: a variable that another setting overrules is nobody's business."""
+    """Fault 20: a variable that another setting overrides is not validated."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     await PlastiqSession(TOKEN, transport=transport, **options).aclose()

@@ -1,4 +1,4 @@
-"""Fault 14: answers that are larger than any of the API's, or have no end."""
+"""Fault 14: responses that are too large, or never end."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from typing import Literal
 import pytest
 
 from plastiq_async import APIConnectionError, APIResponseError, PlastiqSession
-from tests.faults.conftest import Connect
-from tests.helpers import PAYER, TOKEN, eventually
-from tests.servers import Connection, Request, Server, Step
-from tests.steps import answer, response
+from tests.support.sessions import PAYER, TOKEN
+from tests.support.socket_server import Connection, Request, Server, Step
+from tests.support.steps import answer, response
+from tests.support.timing import eventually
+from tests.support.wirings import Connect
 
 MIB = 1 << 20
 MOST_MEMORY = 10 * MIB
-# To a client that never hangs up: far more than the memory that is allowed, and than
-# the operating system keeps for one that has.
+# The most that the server sends if the client never disconnects: far more than the
+# allowed memory, and than the socket buffers of the operating system.
 MOST_SENT = 64 * MIB
 WHOLE = b'{"clientSecret": "XYZCLIENTSECRET123"}'
 CHUNKED = ("Transfer-Encoding", "chunked")
@@ -34,9 +35,9 @@ Pieces = Callable[[], Iterator[bytes]]
 
 @contextmanager
 def little_memory() -> Iterator[None]:
-    """Fail if at any time the block holds more memory than allowed, server included.
+    """Check that the block, server included, never uses more memory than allowed.
 
-    Whatever Python allocates is counted, zlib's windows and httpcore's buffers, too.
+    All allocations of Python count, including zlib's windows and httpcore's buffers.
     """
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
@@ -49,7 +50,7 @@ def little_memory() -> Iterator[None]:
 
 
 def endless(status: int, headers: Headers, pieces: Pieces) -> Step:
-    """Return the step that sends a body until the client hangs up."""
+    """Return the step that sends a body until the client disconnects."""
 
     def step(connection: Connection, request: Request) -> None:
         head = response(request, status, b"", headers)
@@ -62,29 +63,29 @@ def endless(status: int, headers: Headers, pieces: Pieces) -> Step:
 
 
 def again(piece: bytes) -> Iterator[bytes]:
-    """Give a piece again and again."""
+    """Yield a piece many times."""
     for _ in range(MOST_SENT // len(piece)):
         yield piece
 
 
 def blanks() -> Iterator[bytes]:
-    """Give blanks, of which JSON may have as many as one likes."""
+    """Yield spaces, which are valid JSON in any number."""
     return again(b" " * MIB)
 
 
 def chunks() -> Iterator[bytes]:
-    """Give blanks in chunks."""
+    """Yield spaces in chunked encoding."""
     return again(b"%x\r\n%b\r\n" % (MIB, b" " * MIB))
 
 
 def hollow() -> Iterator[bytes]:
-    """Give what gzip makes nothing of."""
+    """Yield gzip data that decompresses to nothing."""
     yield zlib.compressobj(wbits=31).flush(zlib.Z_SYNC_FLUSH)
     yield from again(b"\0\0\0\xff\xff" * (MIB // 5))
 
 
 def bomb() -> Iterator[bytes]:
-    """Give what gzip makes a thousand times as many blanks of, then nothing more."""
+    """Yield gzip data that decompresses to a thousand times its size, then nothing."""
     compressor = zlib.compressobj(wbits=31)
     for piece in blanks():
         yield compressor.compress(piece) + compressor.flush(zlib.Z_SYNC_FLUSH)
@@ -101,7 +102,7 @@ ENDLESS: dict[str, tuple[Headers, Pieces]] = {
 
 
 async def check_too_large(server: Server, session: PlastiqSession, status: int) -> None:
-    """Make a call, and check that its answer is given up soon, and for good."""
+    """Make a call; check that its response is refused early and not retried."""
     with little_memory(), pytest.raises(APIResponseError) as info:
         await session.client_secrets.create(PAYER)
     await eventually(lambda: server.open_connections == 0)
@@ -110,18 +111,19 @@ async def check_too_large(server: Server, session: PlastiqSession, status: int) 
     assert info.value.attempts == len(server.requests) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("status", [200, 401, 500])
 @pytest.mark.parametrize(
     "name",
     [
-        # To httpx that one is small.
+        # Plain httpx sees a small body here.
         name if name == "hollow gzip" else pytest.param(name, marks=grows_on_httpx)
         for name in ENDLESS
     ],
 )
 async def test_endless_body(connect: Connect, status: int, name: str) -> None:
-    """Fault 14: of a body without end no more than the cap is read; that is final."""
+    """Fault 14: a body over the size limit is read no further, and not retried."""
     headers, pieces = ENDLESS[name]
     with Server(endless(status, headers, pieces)) as server:
         async with connect(server) as session:
@@ -133,7 +135,7 @@ async def test_endless_body(connect: Connect, status: int, name: str) -> None:
 async def test_endless_body_for_the_auth_flow(
     transport: Literal["httpx", "aiohttp"], headers: Headers, pieces: Pieces
 ) -> None:
-    """Fault 14: nor of a 401 that is read in order to ask for another token."""
+    """Fault 14: a 401 over the size limit is an error; no new token is requested."""
     asked = 0
 
     async def provide() -> str:
@@ -155,7 +157,7 @@ async def test_endless_body_for_the_auth_flow(
 @pytest.mark.fails_on_httpx(raises=pytest.fail.Exception)
 @pytest.mark.parametrize("framing", ["length", "chunked", "gzip"])
 async def test_one_byte_too_many(connect: Connect, framing: str) -> None:
-    """Fault 14: the cap is exact, and what just fits under it is an answer."""
+    """Fault 14: a body of exactly the size limit is accepted, one byte more is not."""
 
     def padded(size: int) -> Step:
         body = WHOLE.ljust(size)
@@ -185,7 +187,7 @@ async def test_one_byte_too_many(connect: Connect, framing: str) -> None:
     ids=["headers", "header", "chunk extension", "trailers"],
 )
 async def test_endless_frame(connect: Connect, before: bytes, piece: bytes) -> None:
-    """Fault 14: what is around a body may have no end, either."""
+    """Fault 14: endless headers, chunk extensions or trailers are refused."""
 
     def step(connection: Connection, request: Request) -> None:
         head = response(request, 200, b"").replace(b"Content-Length: 0\r\n\r\n", b"")

@@ -1,4 +1,4 @@
-"""Faults 11, 12, 13 and 15: answers with a status that is not 2xx."""
+"""Faults 11, 12, 13 and 15: responses with a status code other than 2xx."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from plastiq_async import (
     ServiceUnavailableError,
     UnprocessableEntityError,
 )
-from tests.faults.conftest import Connect
-from tests.helpers import PAYER
-from tests.servers import Server
-from tests.steps import answer
+from tests.support.sessions import PAYER
+from tests.support.socket_server import Server
+from tests.support.steps import answer
+from tests.support.wirings import Connect
 
 HTML = b"<html><body><h1>Bad Gateway</h1>nginx of 10.0.0.1</body></html>"
 HTML_HEADERS = [("Content-Type", "text/html"), ("Server", "nginx")]
@@ -34,7 +34,7 @@ TRACE_ID = "fe278caa-e01d-4910-b975-5c19c21a6d8e"
 
 
 async def failure(session: PlastiqSession, **options: Any) -> APIStatusError:
-    """Return the error that a call ends in."""
+    """Return the error of a call that must fail."""
     with pytest.raises(APIStatusError) as info, anyio.fail_after(10):
         await session.client_secrets.create(PAYER, **options)
     return info.value
@@ -53,7 +53,7 @@ async def failure(session: PlastiqSession, **options: Any) -> APIStatusError:
 async def test_gateway(
     connect: Connect, status: int, kind: type[APIStatusError], trace_id: str | None
 ) -> None:
-    """Fault 11: a gateway's page is an error with a trace ID, if retries end in it."""
+    """Fault 11: an HTML error page is retried, and then raised with a trace ID."""
     page = answer(status, HTML, HTML_HEADERS, trace_id=trace_id)
     with Server(page, page, answer(), page) as server:
         async with connect(server) as session:
@@ -69,7 +69,7 @@ async def test_gateway(
 
 
 async def first_wait(connect: Connect, status: int, values: list[str]) -> float:
-    """Return the seconds that a call is about to wait before its second attempt."""
+    """Return the back-off before the second attempt, in seconds."""
     waits: list[float] = []
     refusal = answer(status, b"", [("Retry-After", value) for value in values])
     with Server(refusal) as server, anyio.CancelScope() as scope:
@@ -89,7 +89,7 @@ async def first_wait(connect: Connect, status: int, values: list[str]) -> float:
 
 
 def date_in(seconds: float) -> str:
-    """Return the date in so many seconds, as HTTP writes it."""
+    """Return the HTTP date that is `seconds` from now."""
     moment = datetime.now(UTC) + timedelta(seconds=seconds)
     return format_datetime(moment, usegmt=True)
 
@@ -97,13 +97,13 @@ def date_in(seconds: float) -> str:
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("seconds", [5, 60])
 async def test_retry_after(connect: Connect, status: int, seconds: int) -> None:
-    """Fault 12: the wait that the server asks for is kept, up to a minute."""
+    """Fault 12: a Retry-After of up to a minute is respected."""
     wait = await first_wait(connect, status, [str(seconds)])
     assert wait == seconds
 
 
 async def test_retry_after_date(connect: Connect) -> None:
-    """Fault 12: it may also ask by a date."""
+    """Fault 12: Retry-After may be a date."""
     assert 40 < await first_wait(connect, 503, [date_in(58)]) <= 58
 
 
@@ -125,12 +125,13 @@ async def test_retry_after_date(connect: Connect) -> None:
     ids=str,
 )
 async def test_retry_after_of_no_use(connect: Connect, values: list[str]) -> None:
-    """Fault 12: where it asks for nothing that can be, our own back-off is kept."""
+    """Fault 12: an invalid Retry-After is ignored, and the usual back-off used."""
     assert 0 <= await first_wait(connect, 503, values) <= 0.5
 
 
+@pytest.mark.slow
 async def test_waits(connect: Connect) -> None:
-    """Fault 12: the wait is one in fact."""
+    """Fault 12: the call really waits before it is retried."""
     with Server(answer(429, b"", [("Retry-After", "1")]), answer()) as server:
         async with connect(server) as session:
             secret = await session.client_secrets.create(PAYER)
@@ -145,8 +146,8 @@ async def test_waits(connect: Connect) -> None:
 async def test_retry_after_too_long(
     connect: Connect, seconds: int, timeout: float, *, as_date: bool
 ) -> None:
-    """Fault 12: over a minute, or over the deadline, it is for the caller to wait."""
-    # A moment passes before a date is read, and it has no fractions.
+    """Fault 12: a Retry-After over a minute or the deadline prevents a retry."""
+    # A date has no fractions, and some time passes before it is read.
     value = date_in(seconds + 9) if as_date else str(seconds)
     refusal = answer(503, b"", [("Retry-After", value)])
     with Server(refusal) as server:
@@ -175,7 +176,7 @@ DETAILS = ("payer.id must be a UUID", "type must be CARD")
 @pytest.mark.parametrize("shape", ["errors", "details"])
 @pytest.mark.parametrize("status", STATUSES)
 async def test_api_error(connect: Connect, status: int, shape: str) -> None:
-    """Fault 13: an error of the API is told as it is, and final."""
+    """Fault 13: an API error keeps its code, message and details; it is not retried."""
     body = GENERIC | {shape: ITEMS, "statusCode": status}
     with Server(answer(status, json.dumps(body).encode())) as server:
         async with connect(server) as session:
@@ -218,7 +219,7 @@ async def test_api_error(connect: Connect, status: int, shape: str) -> None:
 async def test_api_error_with_less(
     connect: Connect, body: object, told: tuple[object, ...]
 ) -> None:
-    """Fault 13: what is missing or wrong in an error leaves the rest of it as it is."""
+    """Fault 13: missing or invalid members of an error body are ignored."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     with Server(answer(403, content)) as server:
         async with connect(server) as session:
@@ -234,7 +235,7 @@ async def test_api_error_with_less(
 async def test_api_error_without_a_header(
     connect: Connect, body: object, *, known: bool
 ) -> None:
-    """Fault 13: without a header its trace ID is the body's, or what was sent."""
+    """Fault 13: without a header, the trace ID is that of the body or the request."""
     content = json.dumps(body).encode()
     with Server(answer(400, content, trace_id=None)) as server:
         async with connect(server) as session:
@@ -243,6 +244,7 @@ async def test_api_error_without_a_header(
     assert str(error.trace_id) == (TRACE_ID if known else sent)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("status", range(300, 309))
 @pytest.mark.parametrize(
@@ -260,7 +262,7 @@ async def test_api_error_without_a_header(
     ],
 )
 async def test_redirect(connect: Connect, status: int, location: str | None) -> None:
-    """Fault 15: a redirect is an error, and leads nowhere."""
+    """Fault 15: a redirect is an error and is not followed."""
     with Server(answer()) as other:
         headers = []
         if location is not None:

@@ -1,4 +1,4 @@
-"""Fault 18: bytes after an answer that read as another, with another payer's secret."""
+"""Fault 18: surplus bytes after a response, which form a response for another payer."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import anyio
+import httpx
 import pytest
 
-from plastiq_async import APIConnectionError, PlastiqSession
-from tests.faults.conftest import Connect
-from tests.helpers import PAYER, eventually
-from tests.servers import Connection, Request, Server, Step
-from tests.steps import answer, response
+from plastiq_async import (
+    APIConnectionError,
+    PlastiqSession,
+    ServiceUnavailableError,
+)
+from tests.support.sessions import PAYER
+from tests.support.socket_server import Connection, Request, Server, Step
+from tests.support.steps import answer, response
+from tests.support.timing import eventually
+from tests.support.wirings import Connect
 
 OTHER = "11111111-1111-4111-8111-111111111111"
 FOREIGN = b'{"clientSecret": "secret of another payer"}'
@@ -24,34 +30,35 @@ Send = Callable[[Connection, bytes, bytes], None]
 
 
 def together(connection: Connection, own: bytes, foreign: bytes) -> None:
-    """Send both in one packet."""
+    """Send both responses in one packet."""
     connection.send(own + foreign)
 
 
 def with_the_end(connection: Connection, own: bytes, foreign: bytes) -> None:
-    """Send the foreign one in one packet with the end of the call's own."""
+    """Send the foreign response in one packet with the last byte of the first."""
     connection.send(own[:-1])
     connection.pause(0.05)
     connection.send(own[-1:] + foreign)
 
 
 def right_after(connection: Connection, own: bytes, foreign: bytes) -> None:
-    """Send one after the other; with TLS, in a record of its own."""
+    """Send the responses one after the other; with TLS, in separate records."""
     connection.send(own)
     connection.send(foreign)
 
 
 def when_idle(connection: Connection, own: bytes, foreign: bytes) -> None:
-    """Send the foreign one when the call is over."""
+    """Send the foreign response when the call is over."""
     connection.send(own)
     connection.pause(0.05)
     connection.send(foreign)
 
 
 def surplus(send: Send, trace_id: str | None, status: int = 200) -> Step:
-    """Return the step that sends an answer and then a foreign one.
+    """Return the step that sends a response and then a foreign one.
 
-    Its Trace-Id is the one given, an empty text for the call's own, or None for none.
+    `trace_id` is the Trace-Id header of the foreign response. An empty string repeats
+    that of the request; None omits the header.
     """
 
     def step(connection: Connection, request: Request) -> None:
@@ -62,13 +69,14 @@ def surplus(send: Send, trace_id: str | None, status: int = 200) -> Step:
 
 
 async def check_own(session: PlastiqSession, **options: object) -> None:
-    """Make two calls, with time for a surplus in between: each gets its own secret."""
+    """Make two calls with a pause after each; check that each gets its own secret."""
     for _ in range(2):
         secret = await session.client_secrets.create(PAYER, **options)  # type: ignore[arg-type]  # passed on
         assert secret.client_secret == f"secret-of-{secret.trace_id}"
         await anyio.sleep(0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("trace_id", [OTHER, None], ids=["other ID", "no ID"])
 @pytest.mark.parametrize(
@@ -81,13 +89,14 @@ async def check_own(session: PlastiqSession, **options: object) -> None:
     ],
 )
 async def test_surplus(connect: Connect, send: Send, trace_id: str | None) -> None:
-    """Fault 18: a surplus answer is never delivered to the next call."""
+    """Fault 18: a surplus response is never delivered to the next call."""
     with Server(surplus(send, trace_id), answer()) as server:
         async with connect(server) as session:
             await check_own(session)
             assert server.connections[0].closed.is_set()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("trace_id", [OTHER, None], ids=["other ID", "no ID"])
 @pytest.mark.parametrize("send", [together, with_the_end, right_after, when_idle])
@@ -98,25 +107,27 @@ async def test_surplus_over_tls(
     server_tls: ssl.SSLContext,
     ca_file: Path,
 ) -> None:
-    """Fault 18: nor over TLS."""
+    """Fault 18: a surplus response over TLS is never delivered to the next call."""
     with Server(surplus(send, trace_id), answer(), tls=server_tls) as server:
         async with connect(server, verify=str(ca_file)) as session:
             await check_own(session)
             assert server.connections[0].closed.is_set()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("send", [together, with_the_end, right_after])
 async def test_surplus_before_a_retry(connect: Connect, send: Send) -> None:
-    """Fault 18: nor to the next attempt of the same call."""
+    """Fault 18: a surplus response is never delivered to a retry of the call."""
     with Server(surplus(send, OTHER, 503), answer()) as server:
         async with connect(server) as session:
             await check_own(session)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verify", [True, False])
 async def test_surplus_under_one_trace_id(connect: Connect, *, verify: bool) -> None:
-    """Fault 18: what comes unasked is not looked at, whatever its trace ID says."""
+    """Fault 18: a surplus response is dropped even if its trace ID matches."""
     trace_id = str(uuid4())
     with Server(surplus(when_idle, ""), answer()) as server:
         async with connect(server, verify_trace_id=verify) as session:
@@ -127,7 +138,7 @@ async def test_surplus_under_one_trace_id(connect: Connect, *, verify: bool) -> 
 @pytest.mark.parametrize("status", [200, 201])
 @delivered_on_httpx
 async def test_foreign_answer(connect: Connect, status: int) -> None:
-    """Fault 18: an answer with another trace ID is refused, and the call retried."""
+    """Fault 18: a response with another trace ID is refused, and the call retried."""
     with Server(answer(status, FOREIGN, trace_id=OTHER), answer()) as server:
         async with connect(server) as session:
             secret = await session.client_secrets.create(PAYER)
@@ -140,7 +151,7 @@ async def test_foreign_answer(connect: Connect, status: int) -> None:
 
 
 async def test_foreign_answer_without_retries(connect: Connect) -> None:
-    """Fault 18: if that was the last attempt, nothing of it is told."""
+    """Fault 18: the error for a wrong trace ID does not show the response."""
     with Server(answer(200, FOREIGN, trace_id=OTHER)) as server:
         async with connect(server, max_retries=0) as session:
             with pytest.raises(APIConnectionError, match="another call's") as info:
@@ -153,7 +164,7 @@ async def test_foreign_answer_without_retries(connect: Connect) -> None:
 
 @delivered_on_httpx
 async def test_answer_without_a_trace_id(connect: Connect) -> None:
-    """Fault 18: whose it was is not certain: its connection is not used again."""
+    """Fault 18: a connection is not reused after a response without a trace ID."""
     with Server(answer(trace_id=None)) as server:
         async with connect(server) as session:
             await check_own(session)
@@ -163,7 +174,7 @@ async def test_answer_without_a_trace_id(connect: Connect) -> None:
 
 @pytest.mark.usefixtures("quick_retries")
 async def test_trace_id_no_more(connect: Connect) -> None:
-    """Fault 18: on a connection whose answers had one, a result without is refused."""
+    """Fault 18: a result without a trace ID is refused if earlier ones had one."""
     without = answer(body=FOREIGN, trace_id=None)
     with Server(answer(), without, answer()) as server:
         async with connect(server) as session:
@@ -173,18 +184,48 @@ async def test_trace_id_no_more(connect: Connect) -> None:
 
 @pytest.mark.usefixtures("quick_retries")
 async def test_errors_need_no_trace_id(connect: Connect) -> None:
-    """Fault 18: what is no result may come from a gateway, which knows no trace ID."""
+    """Fault 18: an error response without a trace ID keeps the connection."""
     with Server(answer(), answer(503, b"", trace_id=None), answer()) as server:
         async with connect(server) as session:
             await check_own(session)
-    assert [len(one.requests) for one in server.connections] == [2, 1]
+    assert [len(one.requests) for one in server.connections] == [3]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_retries")
+@pytest.mark.parametrize(
+    "send",
+    [
+        pytest.param(together, marks=delivered_on_httpx),
+        pytest.param(with_the_end, marks=delivered_on_httpx),
+        right_after,
+        when_idle,
+    ],
+)
+async def test_surplus_after_an_error_without_a_trace_id(
+    connect: Connect, send: Send
+) -> None:
+    """Fault 18: after an error without a trace ID, a result needs one."""
+
+    def step(connection: Connection, request: Request) -> None:
+        error = response(request, 503, b"", trace_id=None)
+        send(connection, error, response(request, 200, FOREIGN, trace_id=None))
+
+    with Server(step, answer()) as server:
+        async with connect(server) as session:
+            once = session.with_options(max_retries=0)
+            with pytest.raises((ServiceUnavailableError, httpx.HTTPStatusError)):
+                await once.client_secrets.create(PAYER)
+            await anyio.sleep(0.1)
+            await check_own(session)
+            assert server.connections[0].closed.is_set()
 
 
 async def test_without_the_check(connect: Connect, transport: str) -> None:
-    """Fault 18: without the check a surplus may be delivered, though under its own ID.
+    """Fault 18: without the trace ID check, a surplus response may be delivered.
 
-    httpx reads it as the next answer, and only the trace ID of the result tells;
-    aiohttp gives up a connection on which more came than was asked for.
+    httpx reads it as the next response, and only the trace ID of the result reveals it.
+    aiohttp closes a connection that received more bytes than expected.
     """
     trace_id = uuid4()
     with Server(surplus(together, OTHER), answer()) as server:

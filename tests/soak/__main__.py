@@ -1,4 +1,4 @@
-"""Calls among random faults and cancellations, each accounted for: nothing may break.
+"""Soak test: random faults and cancellations, with an outcome recorded for every call.
 
 Run it as ``python -m tests.soak --minutes 12``, on Linux, from the repository's root.
 """
@@ -12,12 +12,12 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from tests.faults.conftest import WIRINGS
 from tests.soak.course import soak
+from tests.support.wirings import WIRINGS
 
 
 def main() -> None:
-    """Soak one wiring after the other, each in a process of its own, and print."""
+    """Soak each wiring in its own process, and print the reports."""
     names = ["-".join(wiring) for wiring in WIRINGS]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=3.0, help="for all together")

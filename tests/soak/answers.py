@@ -1,4 +1,4 @@
-"""What a server may answer: the good, the bad and the foreign."""
+"""Server responses, valid and faulty, of the soak test."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from uuid import uuid4
 
-from tests.servers import Request
-from tests.steps import response
+from tests.support.socket_server import Request
+from tests.support.steps import response
 
 _TOO_LONG = bytes(3 << 19)
 _BOMB = gzip.compress(bytes(50 << 20))
@@ -18,91 +18,91 @@ _CHUNKED = ("Transfer-Encoding", "chunked")
 
 
 def error(status: int, request: Request) -> bytes:
-    """Answer as the API does."""
+    """Return an error response of the API."""
     body = {"code": "SOME_ERROR", "message": "No.", "errors": [{"details": "Never."}]}
     return response(request, status, json.dumps(body).encode())
 
 
 def _busy(status: int, request: Request) -> bytes:
-    """Answer as a server that has too much to do."""
+    """Return the response of an overloaded server."""
     return response(request, status, b"", [("Retry-After", "0")])
 
 
 def _html(status: int, request: Request) -> bytes:
-    """Answer as a gateway."""
+    """Return an HTML error page of a gateway."""
     return response(request, status, b"<h1>Bad Gateway</h1>", trace_id=None)
 
 
 def _body(body: bytes, request: Request) -> bytes:
-    """Answer with a body that is no client secret."""
+    """Return a response whose body is not a client secret."""
     return response(request, 200, body)
 
 
 def _bomb(status: int, request: Request) -> bytes:
-    """Answer with 50 KB that become 50 MB."""
+    """Return a body of 50 KB that decompresses to 50 MB."""
     return response(request, status, _BOMB, [_GZIP])
 
 
 def _somebody() -> Request:
-    """Return the request of a caller who is not there."""
+    """Return a request of another caller, who does not exist."""
     return Request("", [("Trace-Id", str(uuid4()))], b"")
 
 
 def _foreign(_: Request) -> bytes:
-    """Answer somebody else."""
+    """Return the response to another caller's request."""
     return response(_somebody())
 
 
 def _surplus(request: Request) -> bytes:
-    """Answer the request, and at once somebody else."""
+    """Return the right response, directly followed by another caller's."""
     return response(request) + _foreign(request)
 
 
 def _zipped(request: Request) -> bytes:
-    """Answer well, in an encoding that was not asked for."""
+    """Return a valid response, in an encoding that was not requested."""
     _, _, body = response(request).partition(b"\r\n\r\n")
     return response(request, 200, gzip.compress(body), [_GZIP])
 
 
 def _chunked(request: Request) -> bytes:
-    """Answer well, in chunks."""
+    """Return a valid response in chunks."""
     _, _, body = response(request).partition(b"\r\n\r\n")
     chunks = b"5\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (body[:5], len(body) - 5, body[5:])
     return response(request, 200, chunks, [_CHUNKED])
 
 
 def _short(request: Request) -> bytes:
-    """Answer with more than what Content-Length says."""
+    """Return a body that is longer than Content-Length."""
     return response(request, headers=[("Content-Length", "9")])
 
 
 def _untraced(request: Request) -> bytes:
-    """Answer without a trace ID."""
+    """Return a response without a trace ID."""
     return response(request, trace_id=None)
 
 
 def _sly_surplus(request: Request) -> bytes:
-    """Answer the request, and at once somebody else, who is not named."""
+    """Return the right response, then another caller's without a trace ID."""
     return response(request) + _untraced(_somebody())
 
 
 def _untraced_surplus(request: Request) -> bytes:
-    """Answer the request, and at once somebody else, neither with a trace ID."""
+    """Return the right response, then another caller's, both without a trace ID."""
     return _untraced(request) + _untraced(_somebody())
 
 
 def _redirect(request: Request) -> bytes:
-    """Send the client elsewhere, where it must never turn up."""
+    """Return a redirect, which the client must never follow."""
     return response(request, 307, b"", [("Location", "/elsewhere")])
 
 
 def _garbage(_: Request) -> bytes:
-    """Answer in no language."""
+    """Return bytes that are not HTTP."""
     return b"\x16\x03\x01 this is not HTTP\r\n\r\n"
 
 
 def _endless(request: Request) -> bytes:
-    """Begin a body that does not end where it should."""
+    """Return the start of a body that never ends as announced."""
     chunk = b"%x\r\n%b\r\n" % (len(_TOO_LONG), _TOO_LONG)
     return response(request, 200, chunk, [_CHUNKED])
 

@@ -1,7 +1,7 @@
-"""A server that does at random what servers should not do.
+"""A server with random faults.
 
-It is a process of its own with one event loop: to be fast, and so that neither its
-memory nor its descriptors are mistaken for the client's.
+It runs in a process of its own with one event loop, so that it is fast and so that
+its memory and file descriptors are not counted as the client's.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from multiprocessing.connection import Connection
 
 import attrs
 
-from tests.servers import Request
 from tests.soak.answers import ANSWERS, error
-from tests.steps import response
+from tests.support.socket_server import Request
+from tests.support.steps import response
 
-# The share of faulty exchanges; the weather changes every few seconds.
+# The share of faulty exchanges, which changes every few seconds.
 WEATHERS = (0.02, 0.1, 0.3, 0.6, 0.95)
 LONGEST_WEATHER = 3.0
-# By weight: the answers, how they go out, and what then becomes of the connection.
+# Weights: kinds of response, ways of sending it, and what happens to the connection.
 KINDS = dict.fromkeys(ANSWERS, 1) | {"good": 10}
 WAYS = {
     "whole": 70,
@@ -39,7 +39,7 @@ WAYS = {
     "endless 103": 2,
 }
 ENDS = {"stays": 8, "closed": 1, "reset": 1, "closed later": 1, "reset later": 1}
-# How soon a connection is closed as it is accepted, and how late after an answer.
+# Probability that a new connection is closed at once, and delays in seconds.
 REFUSED = 0.2
 LATER = 0.01
 DELAY = 0.004
@@ -48,12 +48,12 @@ CALM_DELAY = 0.05
 
 @attrs.define
 class State:
-    """What the server has to say.
+    """The state of the server.
 
     Attributes:
-        connections: How many are open.
-        seen: How many exchanges there were of each kind.
-        complaints: What the client did wrong, or this server itself.
+        connections: Number of open connections.
+        seen: Number of exchanges of each kind.
+        complaints: Errors of the client or of this server, with their number.
     """
 
     connections: int = 0
@@ -62,12 +62,12 @@ class State:
 
 
 class Chaos:
-    """The server, in its own process."""
+    """The server, within its own process."""
 
     def __init__(self, seed: int) -> None:
         self.state = State()
         self._calm = False
-        # The connections of those who are being kept waiting.
+        # Connections whose clients are kept waiting.
         self._kept: set[asyncio.StreamWriter] = set()
         self._random = random.Random(seed)  # noqa: S311 -- to be repeated, not secret
         self._rate = 0.0
@@ -75,7 +75,7 @@ class Chaos:
         self._revoked = 0
 
     def switch(self, *, calm: bool) -> State:
-        """Switch the faults off, those under way as well, or on."""
+        """Switch the faults on or off, including faults in progress."""
         self._calm = calm
         if calm:
             for writer in self._kept:
@@ -85,7 +85,7 @@ class Chaos:
     async def serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Serve one connection, to its bitter end."""
+        """Serve one connection until it ends."""
         self.state.connections += 1
         try:
             if self._is_fault() and self._random.random() < REFUSED:
@@ -93,7 +93,7 @@ class Chaos:
             while not writer.is_closing():
                 await self._exchange(await _receive(reader), reader, writer)
         except (EOFError, OSError):
-            pass  # one of the sides has hung up
+            pass  # client or server closed the connection
         finally:
             self.state.connections -= 1
             writer.close()
@@ -118,7 +118,7 @@ class Chaos:
             return
         kind = self._choose(KINDS)
         if kind == "401":
-            # Keys rotate: from now on only newer ones will do.
+            # Rotate the key: from now on only newer tokens are valid.
             self._revoked = token
         way, end = self._choose(WAYS), self._choose(ENDS)
         answer = ANSWERS[kind](request)
@@ -194,7 +194,7 @@ async def _receive(reader: asyncio.StreamReader) -> Request:
 async def _unless_gone(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float
 ) -> None:
-    """Wait a while, or raise for a client that has hung up."""
+    """Wait for `delay`, or raise EOFError if the client has disconnected."""
     await writer.drain()
     await asyncio.sleep(delay)
     if reader.at_eof():
@@ -229,10 +229,10 @@ def _main(pipe: Connection, seed: int) -> None:
 
 
 class ChaosServer:
-    """The server, seen from the process that started it.
+    """The server, as seen by the process that started it.
 
     Attributes:
-        port: Where it is, on the loopback interface.
+        port: Its port on the loopback interface.
     """
 
     def __init__(self, pipe: Connection) -> None:
@@ -240,7 +240,7 @@ class ChaosServer:
         self.port: int = pipe.recv()
 
     def ask(self, *, calm: bool) -> State:
-        """Switch the faults on or off, and return how it goes."""
+        """Switch the faults on or off, and return the state of the server."""
         self._pipe.send(calm)
         state: State = self._pipe.recv()
         return state
@@ -248,7 +248,7 @@ class ChaosServer:
 
 @contextmanager
 def chaos_server(seed: int) -> Iterator[ChaosServer]:
-    """Run a server for the length of the block."""
+    """Run a server for the duration of the block."""
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_main, args=(theirs, seed), daemon=True)

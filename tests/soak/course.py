@@ -1,4 +1,4 @@
-"""The course of a soak on one wiring: warm up, look at it at rest, again and again."""
+"""The course of a soak test on one wiring: warm up, then measure repeatedly at rest."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ from tests.soak.report import Report, Vitals
 from tests.soak.tokens import Tokens
 
 SAMPLES = 20
-# A guest is a session beside the main one; it is reached by name, which takes longer.
+# A guest is a second, short-lived session, connected by host name, which is slower.
 GUEST_CONNECTIONS = 2
 CHECKS = 200
-# Seconds between two looks at it.
+# Minimum number of seconds between two measurements.
 SHORTEST = 0.2
-# Over plain http none is used; to make one with all the usual CAs takes a while.
+# Plain HTTP never uses it, and loading the default CAs would be slow.
 _ANY_CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 _PROCESS = Path("/proc/self")
 
 
 class Course:
-    """One soak.
+    """A soak test of one wiring.
 
     Args:
         wiring: The event loop and the transport.
-        seconds: For how long the callers call.
-        seed: Of all that is random.
-        server: Whom they call.
+        seconds: Duration of the calls.
+        seed: Seed of the random numbers.
+        server: The server to call.
 
     Attributes:
-        ledger: Where it is all written down.
+        ledger: Record of all calls and complaints.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Course:
         self._samples: list[Vitals] = []
 
     async def run(self) -> Report:
-        """Run it, from one look at the process before all else to one after it."""
+        """Run the soak, with a first measurement before it and a last one after it."""
         before = self._take()
         resting = before.plus(connections=MAX_CONNECTIONS, tasks=CALLERS)
         async with self._connect(MAX_CONNECTIONS, "127.0.0.1") as session:
@@ -113,13 +113,13 @@ class Course:
         )
 
     async def _watch(self, crowd: Crowd, resting: Vitals) -> list[Vitals]:
-        """Let the callers loose, and look at what they leave whenever they rest."""
+        """Run the callers, and measure the process whenever they rest."""
         samples = []
         start = anyio.current_time()
         for number in range(SAMPLES + 1):
-            # Every other time without the waits, in which nothing much can happen.
+            # Every other period without waits, because little happens during them.
             stamina.set_testing(number % 2 == 1, attempts=100, cap=True)
-            # A third to warm up, and the rest in equal parts.
+            # The first third is the warm-up; the rest is divided equally.
             end = start + self._seconds * (1 + 2 * number / SAMPLES) / 3
             self._server.ask(calm=False)
             crowd.doors.set()
@@ -133,9 +133,9 @@ class Course:
         return samples
 
     async def _settle(self, most: Vitals) -> Vitals:
-        """Return the vitals, once they are not above `most`, or not at all soon."""
+        """Return the vitals once they are within `most`, or after the grace period."""
         with anyio.move_on_after(GRACE):
-            # The other side, and tasks that were cancelled, take a moment.
+            # The server and cancelled tasks need a moment to finish.
             while self._take().beyond(most):  # noqa: ASYNC110 -- it has no event
                 await anyio.sleep(0.05)
         vitals = self._take()
@@ -145,7 +145,7 @@ class Course:
         return vitals
 
     def _take(self) -> Vitals:
-        """Look at the process, after the garbage is collected."""
+        """Collect garbage and measure the process."""
         gc.collect()
         pages = int((_PROCESS / "statm").read_text().split()[1])
         return Vitals(
@@ -161,7 +161,7 @@ class Course:
         )
 
     async def _check_health(self, crowd: Crowd) -> None:
-        """Make sure that after all this the session works as on its first day."""
+        """Check that the session still works normally after the soak."""
         self._tokens.failing = False
         ledger = Ledger(MAX_RETRIES + 1)
         patient = self._gather(crowd.session, ledger)
@@ -171,7 +171,7 @@ class Course:
                 await patient.call(patient.enter(timeout=10))
 
         async with anyio.create_task_group() as group:
-            # Any connection may have grown stale: each serves one call that may fail.
+            # Any connection may be stale, and each stale one may fail one call.
             for _ in range(2 * MAX_CONNECTIONS):
                 group.start_soon(crowd.call, crowd.enter(timeout=10))
         async with anyio.create_task_group() as group:
@@ -182,14 +182,14 @@ class Course:
 
 
 def listen(ledger: Ledger) -> None:
-    """Have `ledger` hear of warnings, logged problems, and what no caller can catch."""
+    """Record warnings, logged problems and uncatchable exceptions as complaints."""
 
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             ledger.complain(f"logged: {record.getMessage()}")
 
     logging.getLogger().addHandler(Listener(logging.WARNING))
-    # Not a problem, but what is to happen: the retry quota is used up now and then.
+    # Warnings are expected, because the retry quota is used up now and then.
     logging.getLogger("plastiq_async").setLevel(logging.ERROR)
     sys.unraisablehook = lambda hook: ledger.complain(f"unraisable: {hook.exc_value!r}")
     warnings.simplefilter("error")
@@ -199,7 +199,7 @@ def listen(ledger: Ledger) -> None:
 def soak(wiring: tuple[str, str], seconds: float, seed: int) -> Report:
     """Soak one wiring, in a process that does nothing else."""
     random.seed(seed)
-    # What hangs so hard that it cannot be cancelled shows where, and fails.
+    # If something hangs and cannot be cancelled, print its traceback and exit.
     faulthandler.dump_traceback_later(seconds + 120, exit=True)
     with chaos_server(seed) as server:
         course = Course(wiring, seconds, seed, server)

@@ -1,7 +1,7 @@
-"""Callers without patience, and how each of their calls is accounted for.
+"""Callers that cancel their calls, and the record of each call's outcome.
 
-A call's own result or error is written down where it is made; that it was cancelled,
-where that is seen from outside. So a call that does one and then the other has two
+The result or error of a call is recorded where the call is made. Its cancellation is
+recorded by the code outside that sees it. A call that does both therefore has two
 outcomes, and one that does neither has none.
 """
 
@@ -27,16 +27,16 @@ from plastiq_async import (
     Succeeded,
     trace_context,
 )
-from tests.helpers import PAYER
 from tests.soak.ledger import GRACE, Entry, Ledger
 from tests.soak.tokens import TokenError
+from tests.support.sessions import PAYER
 
 CALLERS = 48
 MAX_CONNECTIONS = 16
 TIMEOUT = 1.0
 ENDLESS = 60.0
 MAX_RETRIES = 2
-# Calls at once, where one caller makes more than one.
+# Concurrent calls of a caller that makes more than one.
 SEVERAL = 4
 
 
@@ -46,14 +46,14 @@ class Crowd:
 
     Args:
         backend: The event loop.
-        session: The one that all share.
-        connect_guest: Makes another one, for a short time.
-        ledger: Where to write it all down.
-        random: Decides.
+        session: The session that all callers share.
+        connect_guest: Makes another, short-lived session.
+        ledger: Record of the calls.
+        random: Source of all random decisions.
 
     Attributes:
-        busy: How many of the callers are at it.
-        doors: Open while they may start something.
+        busy: Number of callers that are making calls.
+        doors: Set while callers may start calls.
     """
 
     backend: str
@@ -65,7 +65,7 @@ class Crowd:
     doors: anyio.Event = attrs.field(factory=anyio.Event)
 
     async def caller(self) -> None:
-        """Make calls, one way or another, whenever the doors are open."""
+        """Make calls in random ways while `doors` is set."""
         manners = [
             *(self.patient, self.hurried, self.scoped),
             *(self.grouped, self.in_bulk, self.guest),
@@ -77,7 +77,7 @@ class Crowd:
             self.busy += 1
             try:
                 await self.random.choice(manners)()
-            except BaseException as error:  # noqa: BLE001 -- whatever comes out
+            except BaseException as error:  # noqa: BLE001 -- each is a complaint
                 story = "".join(
                     traceback.format_exception(None, error, error.__traceback__)
                 )
@@ -86,22 +86,22 @@ class Crowd:
                 self.busy -= 1
 
     async def rest(self) -> None:
-        """Close the doors, and wait until all are done, or should be."""
+        """Stop new calls, and wait until all callers are done or overdue."""
         self.doors = anyio.Event()
         with anyio.move_on_after(TIMEOUT + 2 * GRACE):
             while self.busy:  # noqa: ASYNC110 -- it has no event
                 await anyio.sleep(0.01)
 
     async def patient(self) -> None:
-        """Wait for as long as the session does."""
+        """Make a call and wait for its outcome."""
         await self.call(self.enter())
 
     async def hurried(self) -> None:
-        """Give the call too little time."""
+        """Make a call with a short timeout."""
         await self.call(self.enter(timeout=self.short()))
 
     async def scoped(self) -> None:
-        """Put the call in a scope with too short a deadline."""
+        """Make a call in a cancel scope with a short deadline."""
         entry = self.be_impatient(self.short())
         with anyio.move_on_after(entry.patience) as scope:
             await self.call(entry)
@@ -109,7 +109,7 @@ class Crowd:
             self.ledger.cancel(entry)
 
     async def grouped(self) -> None:
-        """Start several calls in a group, and cancel that whole."""
+        """Start several calls in a task group, and cancel the group."""
         patience = self.short()
         entries = [self.be_impatient(patience) for _ in range(SEVERAL)]
         async with anyio.create_task_group() as group:
@@ -120,7 +120,7 @@ class Crowd:
         self.cancel_rest(entries)
 
     async def in_bulk(self) -> None:
-        """Hand several requests over, and perhaps leave before all is done."""
+        """Make calls in bulk, and sometimes leave before all are done."""
         entries: list[Entry] = []
         patience, left = self.short(), False
 
@@ -150,7 +150,7 @@ class Crowd:
             self.cancel_rest(entries)
 
     async def guest(self) -> None:
-        """Close a session that has calls in flight, or leave it in a hurry."""
+        """Close a session while its calls are in flight, or cancel its block."""
         patience = self.short()
         entries = [self.be_impatient(patience) for _ in range(SEVERAL)]
         leave = self.random.random() < 0.5
@@ -167,7 +167,7 @@ class Crowd:
             self.cancel_rest(entries)
 
     async def waited_for(self) -> None:
-        """Cancel the call as asyncio.wait_for does."""
+        """Cancel the call as `asyncio.wait_for` does."""
         entry = self.be_impatient(self.short())
         try:
             await asyncio.wait_for(self.call(entry), entry.patience)
@@ -175,13 +175,13 @@ class Crowd:
             self.ledger.cancel(entry)
 
     async def killed(self) -> None:
-        """Cancel the call's task, perhaps twice, at any step."""
+        """Cancel the call's task at any step, sometimes twice."""
         entry = self.be_impatient(self.short())
         if await self._kill(self.call(entry), entry.patience):
             self.ledger.cancel(entry)
 
     async def killed_guest(self) -> None:
-        """Cancel the task that has a session of its own open."""
+        """Cancel a task that has its own session open."""
         entry = self.be_impatient(self.short())
 
         async def visit() -> None:
@@ -192,7 +192,7 @@ class Crowd:
             self.ledger.cancel(entry)
 
     async def _kill(self, visit: Coroutine[None, None, None], patience: float) -> bool:
-        """Cancel a task after a while, and tell whether it was cancelled."""
+        """Cancel a task after a random time; tell whether it ended as cancelled."""
         task = asyncio.ensure_future(visit)
         if self.random.random() < 0.5:
             for _ in range(self.random.randrange(40)):
@@ -215,17 +215,17 @@ class Crowd:
         return self.ledger.enter(trace_id, timeout, patience)
 
     def be_impatient(self, patience: float) -> Entry:
-        """Open the entry of a call that nothing but its caller ends in time."""
+        """Open the entry of a call that only its caller ends in time."""
         return self.enter(ENDLESS, patience)
 
     def cancel_rest(self, entries: list[Entry]) -> None:
-        """Settle those of the calls that have not ended by themselves."""
+        """Settle the calls that have no outcome yet as cancelled."""
         for entry in entries:
             if entry.outcome is None:
                 self.ledger.cancel(entry)
 
     def short(self) -> float:
-        """Return a short time in seconds: mostly too short, sometimes enough."""
+        """Return a random time in seconds, mostly too short for a call."""
         return math.exp(self.random.uniform(-9, -1))
 
     async def call(self, entry: Entry, session: PlastiqSession | None = None) -> None:

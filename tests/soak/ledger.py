@@ -1,4 +1,4 @@
-"""What became of each call, and all that is wrong with it."""
+"""A ledger of calls, their outcomes and complaints."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from plastiq_async import (
 SUCCEEDED = "succeeded"
 CANCELLED = "cancelled"
 
-# By so many seconds a call may outlive its time: the machine has other things to do.
+# Seconds by which a call may exceed its time limit, because the machine may be busy.
 GRACE = 2.0
-# What is wrong is said so often; the count goes on.
+# Number of complaints that are kept in full; further ones are only counted.
 _MOST_COMPLAINTS = 20
 
 
 @attrs.define(eq=False, kw_only=True)
 class Entry:
-    """A call that the ledger knows of.
+    """An entry of a call in the ledger.
 
     Attributes:
-        trace_id: What it is told apart by.
-        timeout: Seconds that the call was given for itself.
-        patience: Seconds after which its caller ends it; infinity if never.
-        entered: When that was, by the ledger's clock.
-        outcome: What became of it; None until that is settled.
+        trace_id: Trace ID that identifies the call.
+        timeout: Timeout of the call in seconds.
+        patience: Seconds until its caller cancels it; infinity if never.
+        entered: Time of the entry, by the ledger's clock.
+        outcome: Outcome of the call; None until it is settled.
     """
 
     trace_id: UUID
@@ -47,21 +47,21 @@ class Entry:
 
     @property
     def due(self) -> float:
-        """When it has to be over."""
+        """Time by which the call must be over."""
         return self.entered + min(self.timeout, self.patience)
 
 
 class Ledger:
-    """Holds each call from before its start until its one and only outcome.
+    """A record of every call, from before its start to its one outcome.
 
     Args:
-        most_attempts: How many attempts a call may make.
-        clock: Returns the seconds by which calls are timed.
+        most_attempts: Maximum number of attempts of a call.
+        clock: Returns the current time in seconds.
 
     Attributes:
-        open: The calls under way.
-        outcomes: How many calls had which outcome after how many attempts.
-        complaints: What is wrong, and how often; empty if all is well.
+        open: Entries of the calls in flight.
+        outcomes: Number of calls by outcome and number of attempts.
+        complaints: Number of occurrences of each problem; empty if there is none.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Ledger:
         return entry
 
     def succeed(self, entry: Entry, secret: ClientSecret) -> None:
-        """Settle a call that returned `secret`, which has to be its own."""
+        """Settle a call that returned `secret`, which must be its own."""
         if secret.client_secret != f"secret-of-{entry.trace_id}":
             self.complain("A CALL WAS GIVEN ANOTHER CALL'S SECRET")
         if secret.trace_id != entry.trace_id:
@@ -98,7 +98,7 @@ class Ledger:
         if isinstance(error, (ConfigurationError, InvalidArgumentError)):
             self.complain(f"a good call was refused: {error!r}")
         if isinstance(error, APITimeoutError) and (
-            # The clock of a timer may be coarser than the one that is read.
+            # A timer's clock may be coarser than the clock that is read.
             self._clock() < entry.entered + entry.timeout - 0.05
         ):
             self.complain("a call timed out before its time")
@@ -108,7 +108,7 @@ class Ledger:
         self._settle(entry, name, attempts)
 
     def cancel(self, entry: Entry) -> None:
-        """Settle a call whose caller cancelled it, and saw the cancellation."""
+        """Settle a call that its caller saw being cancelled."""
         self._settle(entry, CANCELLED, 0)
 
     def _settle(self, entry: Entry, outcome: str, attempts: int) -> None:
@@ -124,13 +124,13 @@ class Ledger:
             self.complain(f"a call made {attempts} attempts")
 
     def close(self) -> None:
-        """Note which calls have no outcome, now that all should have one."""
+        """Complain about calls without an outcome, once all should have one."""
         for _ in self.open:
             self.complain("a call has no outcome")
         self.open.clear()
 
     def complain(self, what: str) -> None:
-        """Note that something is wrong, and again only count it."""
+        """Record a complaint, or count it if it is known."""
         what = re.sub("0x[0-9a-f]+", "0x...", what)
         if what in self.complaints or len(self.complaints) < _MOST_COMPLAINTS:
             self.complaints[what] += 1

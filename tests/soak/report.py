@@ -1,4 +1,4 @@
-"""What is told of a soak in the end."""
+"""The report of a soak test."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from statistics import median
 
 import attrs
 
-# How much more there may be after the warm-up. The blocks are exact: what is kept of
-# one call in a hundred shows. What the operating system sees goes up and down by
-# Python's arenas of 1 MiB, and finds what is kept outside, by OpenSSL for one.
+# Maximum growth after the warm-up. Blocks are exact, so that a leak in one call of a
+# hundred shows. The resident set varies by Python's arenas of 1 MiB, but includes
+# memory allocated outside of Python, by OpenSSL for example.
 MOST_GROWTH = {"blocks": 2500, "rss_kb": 8192}
 
 
 @attrs.frozen(kw_only=True)
 class Vitals:
-    """The process at one moment.
+    """Resource usage of the process at one moment.
 
     Attributes:
-        rss_kb: The memory that the operating system sees.
-        blocks: How many pieces of memory Python's objects have.
-        descriptors: How many files are open.
-        tasks: How many tasks there are.
-        connections: How many of them the server sees.
+        rss_kb: Resident set size in KiB.
+        blocks: Number of memory blocks that Python has allocated.
+        descriptors: Number of open file descriptors.
+        tasks: Number of tasks.
+        connections: Number of open connections that the server sees.
     """
 
     rss_kb: int
@@ -32,7 +32,7 @@ class Vitals:
     connections: int
 
     def plus(self, *, connections: int, tasks: int) -> Vitals:
-        """Return the most that there may be with so many connections and tasks."""
+        """Return the limits for so many more connections and tasks."""
         return Vitals(
             rss_kb=self.rss_kb,
             blocks=self.blocks,
@@ -42,22 +42,22 @@ class Vitals:
         )
 
     def beyond(self, most: Vitals) -> list[str]:
-        """Return the names of what there is more of than there may be."""
+        """Return the names of the values that exceed those of `most`."""
         names = ("descriptors", "tasks", "connections")
         return [name for name in names if getattr(self, name) > getattr(most, name)]
 
 
 @attrs.frozen(kw_only=True)
 class Report:
-    """What came of one wiring.
+    """The result of a soak test of one wiring.
 
     Attributes:
         wiring: The event loop and the transport.
-        seconds: For how long the callers called.
-        outcomes: How many calls had which outcome after how many attempts.
-        complaints: What was wrong, and how often.
-        samples: The vitals before it all, whenever the callers rested, and after.
-        seen: How many exchanges of each kind the server had.
+        seconds: Duration of the calls.
+        outcomes: Number of calls by outcome and number of attempts.
+        complaints: Number of occurrences of each problem.
+        samples: The vitals before the soak, at each rest, and after it.
+        seen: Number of exchanges of each kind at the server.
     """
 
     wiring: str
@@ -68,14 +68,14 @@ class Report:
     seen: Counter[str]
 
     def growth(self, what: str) -> float:
-        """Return by how much it grew: the medians of the first and the last quarter."""
+        """Return the growth from the first quarter's median to that of the last."""
         values: list[int] = [getattr(vitals, what) for vitals in self.samples[1:-1]]
         quarter = len(values) // 4 or 1
         return median(values[-quarter:]) - median(values[:quarter])
 
     @property
     def failures(self) -> list[str]:
-        """What was wrong, in words; empty if the wiring is sound."""
+        """Return descriptions of the problems; empty if there are none."""
         found = [f"{count} times: {what}" for what, count in self.complaints.items()]
         found += [
             f"{what} grew by {self.growth(what):.0f}"

@@ -1,4 +1,4 @@
-"""Access tokens that rotate, from a provider that fails now and then."""
+"""Access tokens that rotate, from a provider that sometimes fails."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tests.soak.ledger import Ledger
 
 
 class TokenError(Exception):
-    """What the token provider raises now and then."""
+    """The error that the token provider sometimes raises."""
 
 
 @attrs.define(kw_only=True)
 class Tokens:
-    """The token provider of all sessions: each token is newer than the last.
+    """The token provider of all sessions; each token is newer than the last.
 
     Attributes:
-        failing: Whether it may raise.
+        failing: Whether the provider may raise an error.
     """
 
     ledger: Ledger
@@ -29,7 +29,7 @@ class Tokens:
     _latest: int = 0
 
     def for_session(self) -> Callable[[], Awaitable[str]]:
-        """Return the provider of one session, which may ask one at a time."""
+        """Return the provider of one session, which must not call it concurrently."""
         asking = False
 
         async def provide() -> str:

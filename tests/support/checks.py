@@ -1,4 +1,4 @@
-"""What must hold of all that comes out of a call, whatever came in."""
+"""Checks of the result or the error of a call for arbitrary responses."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from plastiq_async import (
     PlastiqError,
     PlastiqSession,
 )
-from tests.helpers import PAYER
+from tests.support.sessions import PAYER
 
-# Where it stands in what comes in, no error may repeat it.
+# Private text in responses, which no error may contain.
 SECRET = "s3cr3t"
 
-# All that an error about a 2xx answer may say: places, never data.
+# Permitted texts of an error about a 2xx response: paths into the data, no data.
 _UNREADABLE = re.compile(
-    r"unexpected answer with status \d{3}: (?:more than \d+ bytes|"
-    r"an encoding that was not asked for|a corrupt encoding|a body that was cut short|"
+    r"unexpected response with status \d{3}: (?:more than \d+ bytes|"
+    r"an encoding that was not requested|a corrupt encoding|a body that was cut short|"
     r"the body is not JSON|(?:missing|unexpected value|empty text) @ [$.\w]+) \[.*\]"
 )
-# A code, a message and 20 details of 500 characters each, and some words around them.
+# A code, a message and 20 details of 500 characters each, plus fixed text.
 _LONGEST = 12_000
 
 
 async def call(
     session: PlastiqSession, **arguments: Any
 ) -> ClientSecret | PlastiqError:
-    """Return what a call comes to, which is neither a third thing nor a hang."""
+    """Return the result or the `PlastiqError` of a call; fail if the call hangs."""
     try:
         with anyio.fail_after(30):
             return await session.client_secrets.create(
@@ -48,24 +48,24 @@ async def call(
 async def call_once(
     session: PlastiqSession, **arguments: Any
 ) -> ClientSecret | PlastiqError:
-    """Return what the only call of a session comes to."""
+    """Make one call, close the session and return the result or the error."""
     async with session:
         return await call(session, **arguments)
 
 
 def check_form(error: PlastiqError) -> None:
-    """Make sure that an error is fit for logs and for queues."""
+    """Check that an error can be logged and pickled."""
     text = str(error)
     assert text.isprintable()
     assert len(text) < _LONGEST
-    copy = pickle.loads(pickle.dumps(error))  # noqa: S301  # our own
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 -- our own
     assert (type(copy), str(copy), vars(copy)) == (type(error), text, vars(error))
     if isinstance(error, APIResponseError):
         assert _UNREADABLE.fullmatch(text)
 
 
 def check_error(error: PlastiqError) -> None:
-    """Make sure of its form, and that `SECRET` is nowhere in it."""
+    """Check the form of an error, and that it does not contain `SECRET`."""
     check_form(error)
     assert SECRET.encode() not in pickle.dumps(error)
     assert SECRET not in "".join(traceback.format_exception(error))
@@ -74,7 +74,7 @@ def check_error(error: PlastiqError) -> None:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Give an error and all that hangs on it, shown or not."""
+    """Yield an error and all its causes and contexts, suppressed ones included."""
     if error is not None:
         yield error
         yield from _chain(error.__cause__)
@@ -82,7 +82,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def check_secret(secret: ClientSecret, content: bytes) -> None:
-    """Make sure that a secret is the one in the body, and does not show it."""
+    """Check that a client secret matches the body and that its repr hides it."""
     assert secret.client_secret == json.loads(content.decode())["clientSecret"]
     assert type(secret.client_secret) is str
     assert secret.client_secret

@@ -1,24 +1,24 @@
-"""Steps that repeat to the client what it had better not hear."""
+"""Steps whose response repeats the credentials of the request."""
 
 from __future__ import annotations
 
 import json
 
-from tests.servers import Connection, Request, Step
-from tests.steps import response
+from tests.support.socket_server import Connection, Request, Step
+from tests.support.steps import response
 
 
 def raw(data: bytes) -> Step:
-    """Return the step that answers with bytes as they are."""
+    """Return the step that sends `data` unchanged."""
     return lambda connection, _: connection.send(data)
 
 
 def echo_in_body(connection: Connection, request: Request) -> None:
-    """Tell in an error what was sent, wherever that has room for a text."""
+    """Send an error whose body repeats the credentials in every text field."""
     said = request.header("Authorization") or request.header("Proxy-Authorization")
     body = {
         "code": said,
-        # Cut at the limit, the token would lose its end only.
+        # Truncation at the limit of 500 characters leaves part of the token.
         "message": "x" * 480 + said,
         "errors": [{"details": said}, {"details": said * 2}],
         "traceId": said,
@@ -27,7 +27,7 @@ def echo_in_body(connection: Connection, request: Request) -> None:
 
 
 def echo_in_headers(connection: Connection, request: Request) -> None:
-    """Tell in headers what was sent."""
+    """Send an error whose headers repeat the credentials."""
     said = request.header("Authorization") or request.header("Proxy-Authorization")
     names = ["Content-Type", "Retry-After", "WWW-Authenticate", "Location", "X-Echo"]
     headers = [(name, said) for name in names]
@@ -35,13 +35,13 @@ def echo_in_headers(connection: Connection, request: Request) -> None:
 
 
 def echo_in_reason(connection: Connection, request: Request) -> None:
-    """Tell what was sent where others say OK."""
+    """Send an error whose reason phrase repeats the credentials."""
     said = request.header("Authorization") or request.header("Proxy-Authorization")
     whole = response(request, 401, b"")
     connection.send(whole.replace(b"Whatever", said.encode()))
 
 
 def echo_everything(connection: Connection, request: Request) -> None:
-    """Answer as a gateway in debug mode: with a page that shows the request."""
+    """Send an HTML page with all request headers, like a gateway in debug mode."""
     lines = "".join(f"<li>{name}: {text}" for name, text in request.headers)
     connection.send(response(request, 502, f"<ul>{lines}</ul>".encode()))

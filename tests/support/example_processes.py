@@ -1,4 +1,4 @@
-"""Examples that serve, run as processes of their own."""
+"""Example servers that run as subprocesses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 _LONGEST = 30.0
 
 
@@ -18,11 +18,11 @@ _LONGEST = 30.0
 def serving(
     command: Sequence[str], log: Path, settings: Mapping[str, str] | None = None
 ) -> Iterator[str]:
-    """Run a command that serves at the port which is added to it; yield its address.
+    """Run a server command with a free port as last argument, and yield its URL.
 
     Args:
-        command: The command.
-        log: The file that gets all it prints.
+        command: The command, without the port.
+        log: The file for stdout and stderr of the command.
         settings: Environment variables to add.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:

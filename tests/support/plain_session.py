@@ -1,4 +1,4 @@
-"""The control of the experiment: what one would write without this library."""
+"""A session on plain httpx, the control group of the fault tests."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from uuid import UUID, uuid4
 import attrs
 import httpx
 
-from tests.helpers import TOKEN
-from tests.servers import Server
+from tests.support.sessions import TOKEN
+from tests.support.socket_server import Server
 
 
 @attrs.frozen
 class PlainSecret:
-    """The attributes of a `ClientSecret` that the tests look at."""
+    """The attributes of a `ClientSecret` that the tests use."""
 
     client_secret: str
     trace_id: UUID
 
 
 class PlainSession:
-    """A session's interface, as far as the tests need it, over a plain httpx client.
+    """The part of the session interface that the tests use, on plain httpx.
 
     Args:
-        server: The server.
-        timeout: As httpx understands it: for each step of a request anew.
-        max_connections: How many connections its pool may have.
-        options: What else a session may be given has no counterpart.
+        server: The server to send requests to.
+        timeout: The httpx timeout, which applies to each step of a request separately.
+        max_connections: The size of the connection pool.
+        options: Other session options, which are ignored.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class PlainSession:
         server: Server,
         *,
         timeout: float = 5.0,  # httpx's own default
-        max_connections: int = 100,  # likewise
+        max_connections: int = 100,  # httpx's own default
         **options: Any,
     ) -> None:
         self._client = httpx.AsyncClient(
@@ -60,8 +60,12 @@ class PlainSession:
         response.raise_for_status()
         return PlainSecret(response.json()["clientSecret"], trace_id)
 
+    def with_options(self, **options: Any) -> Self:
+        """Return the session itself and ignore the options."""
+        return self
+
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connection pool."""
         await self._client.aclose()
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Where to look for what is private, and what that is."""
+"""Private values, and checks that no text contains them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from plastiq_async import EndUser, PlastiqError
-from tests.helpers import TOKEN
+from tests.support.sessions import TOKEN
 
 SECRET = "XYZCLIENTSECRET123"
 CREDENTIALS = "user:passw0rd"
 END_USER = EndUser(user_agent="Mozilla/5.0", ip="203.0.113.77", device_id="d3v1ce-1d")
 PRIVATE = [
-    # Not all of it, since a part is too much, too.
+    # Only a prefix, because a part of the token must not leak either.
     TOKEN[:10],
     SECRET,
     "passw0rd",
@@ -27,7 +27,7 @@ PRIVATE = [
 
 
 def texts_of(error: BaseException | None) -> Iterator[str]:
-    """Give every text of an error, and of all that hangs on it, shown or not."""
+    """Yield every text of an error and of its causes and contexts."""
     if error is not None:
         yield from (str(error), repr(error), repr(error.args), repr(vars(error)))
         yield from traceback.format_exception(error)
@@ -38,7 +38,7 @@ def texts_of(error: BaseException | None) -> Iterator[str]:
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> Iterator[str]:
-    """Give all that the handlers of the log were told."""
+    """Yield every text of the captured log records."""
     for record in caplog.records:
         yield record.getMessage()
         yield repr(vars(record))
@@ -47,7 +47,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> Iterator[str]:
 
 
 def assert_untold(texts: Iterable[str], private: Iterable[str] = PRIVATE) -> None:
-    """Make sure that nothing private is in the texts."""
+    """Check that none of the texts contains a private value."""
     for text in texts:
         for one in private:
             assert one not in text

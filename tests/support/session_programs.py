@@ -1,10 +1,11 @@
-"""What would disturb the tests' own process, as programs of their own.
+r"""Programs for subprocesses: abandoned sessions and forks.
 
 ::
 
-    python -W default -m tests.faults.processes PROGRAM BACKEND TRANSPORT URL CA-FILE
+    python -W default -m tests.support.session_programs \
+        PROGRAM BACKEND TRANSPORT URL CA-FILE
 
-On stderr Python itself tells what goes wrong and what is left open.
+Python writes errors and warnings about unclosed resources to stderr.
 """
 
 from __future__ import annotations
@@ -27,19 +28,19 @@ import pytest
 import trio
 
 from plastiq_async import PlastiqSession, SessionStateError
-from tests.helpers import PAYER, TOKEN
+from tests.support.sessions import PAYER, TOKEN
 
-# Outlives main(): only the end of the process drops what is in it.
+# Keeps a session alive until the process exits.
 _kept: list[object] = []
 
 
 def open_files() -> int:
-    """Return how many file descriptors this process has open."""
+    """Return the number of open file descriptors of this process."""
     return len(list(Path("/dev/fd").iterdir()))
 
 
 async def refuse(session: PlastiqSession, reason: str) -> None:
-    """Make sure that a session is neither to be used nor to be closed."""
+    """Check that a session can neither make calls nor be closed."""
     view = session.with_options(max_retries=0)
     for one in (session, view):
         with pytest.raises(SessionStateError, match=reason):
@@ -50,7 +51,7 @@ async def refuse(session: PlastiqSession, reason: str) -> None:
 
 @attrs.frozen
 class Wiring:
-    """How a program talks to its server."""
+    """The event loop, transport and server of a program."""
 
     backend: str
     transport: Any
@@ -76,19 +77,20 @@ class Wiring:
         return anyio.run(main, backend=self.backend)
 
     def start_for_good(self, session: PlastiqSession) -> object:
-        """Start a call that only the end of the event loop cancels."""
+        """Start a call that runs until the event loop ends."""
         create = session.client_secrets.create
         if self.backend == "trio":
-            # The system's tasks end with the main one.
+            # trio cancels system tasks when the main task ends.
             return trio.lowlevel.spawn_system_task(create, PAYER)
         return asyncio.ensure_future(create(PAYER))
 
 
 def abandon(wiring: Wiring, moment: str) -> None:
-    """Drop a session that nobody has closed, at a `moment`.
+    """Drop a session without closing it.
 
-    ``inside`` the event loop, ``after`` it, after it with a call ``under-way`` at its
-    end, or at the ``exit`` of the process.
+    `moment` is ``inside`` (while the event loop runs), ``after`` (after the event loop
+    has ended), ``under-way`` (the same, with a call in flight when the event loop ends)
+    or ``exit`` (at the exit of the process).
     """
 
     async def main() -> PlastiqSession | None:
@@ -103,12 +105,12 @@ def abandon(wiring: Wiring, moment: str) -> None:
             return session
         del session
         gc.collect()
-        # To close a connection takes asyncio another step.
+        # asyncio needs another step to close a connection.
         await anyio.sleep(0.1)
         assert open_files() == before
         return None
 
-    # The first event loop opens what the process keeps.
+    # The first event loop opens file descriptors that stay open.
     wiring.run(anyio.lowlevel.checkpoint)
     before = open_files()
     session = wiring.run(main)
@@ -121,17 +123,17 @@ def abandon(wiring: Wiring, moment: str) -> None:
 
 
 def fork(wiring: Wiring) -> None:
-    """Use a session before, in and after a fork."""
+    """Use a session before and after a fork, and check that the child cannot use it."""
 
     async def in_child(session: PlastiqSession) -> int:
         try:
             await refuse(session, "fork")
-            # Once more in an event loop of this process, for which there is a thread.
+            # Repeat in an event loop of the child process, which needs its own thread.
             again = partial(refuse, session, "fork")
             thread = threading.Thread(target=wiring.run, args=(again,))
             thread.start()
             thread.join()
-        except BaseException:  # noqa: BLE001  # pytest's are none of Exception
+        except BaseException:  # noqa: BLE001 -- pytest.fail raises a BaseException
             traceback.print_exc()
             return 1
         return 0
@@ -141,7 +143,7 @@ def fork(wiring: Wiring) -> None:
         child = os.fork()
         if not child:
             os._exit(await in_child(session))
-        _, status = os.waitpid(child, 0)  # noqa: ASYNC222  # nothing else is to run
+        _, status = os.waitpid(child, 0)  # noqa: ASYNC222 -- blocking is intended
         assert os.waitstatus_to_exitcode(status) == 0
         for _ in range(3):
             await session.client_secrets.create(PAYER)

@@ -1,13 +1,14 @@
-"""A scriptable server on a loopback socket, in threads: it serves any event loop.
+"""A scriptable server on a loopback socket, in threads, for any event loop.
 
-What it does with a request is a `Step`. The n-th request, over all connections, gets
-the n-th step; the last step is for all that follow::
+A `Step` is the reaction of the server to one request. The n-th request, counted over
+all connections, gets the n-th step. The last step is repeated for all further
+requests::
 
     with Server(drop, answer(503), answer()) as server:
         ...
     assert len(server.requests) == 3
 
-The steps themselves are in `tests.steps`.
+The steps are in `tests.support.steps`.
 """
 
 from __future__ import annotations
@@ -23,27 +24,27 @@ from typing import Self
 
 import attrs
 
-# No thread waits longer for anything, and no request is larger.
+# The longest wait of a thread in seconds, and the largest request in bytes.
 _LONGEST = 30.0
 _LARGEST = 1 << 20
 
 
 @attrs.frozen
 class Request:
-    """A request as it came over the wire, its line apart from its headers."""
+    """A received request: request line, headers and body."""
 
     line: str
     headers: list[tuple[str, str]]
     body: bytes
 
     def header(self, wanted: str) -> str:
-        """Return the values of a header, joined, or an empty text."""
+        """Return the values of a header, joined by commas, or an empty string."""
         found = [text for name, text in self.headers if name.lower() == wanted.lower()]
         return ", ".join(found)
 
 
 class Connection:
-    """One client's connection, in the hands of a `Step`."""
+    """The connection of one client, for use by a `Step`."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.requests: list[Request] = []
@@ -54,11 +55,11 @@ class Connection:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def start_tls(self, context: ssl.SSLContext) -> None:
-        """Shake hands, as a server."""
+        """Do the server side of the TLS handshake."""
         self._socket = context.wrap_socket(self._socket, server_side=True)
 
     def receive(self) -> Request:
-        """Return the next request; raise OSError once the client has hung up."""
+        """Return the next request; raise OSError if the client has disconnected."""
         while b"\r\n\r\n" not in self._received:
             self._receive_more()
         head, _, self._received = self._received.partition(b"\r\n\r\n")
@@ -80,23 +81,23 @@ class Connection:
             raise OSError
 
     def send(self, data: bytes) -> None:
-        """Send bytes as they are."""
+        """Send `data` unchanged."""
         self._socket.sendall(data)
 
     def pause(self, seconds: float) -> None:
-        """Wait, but not beyond the end of the server."""
+        """Wait for some seconds, or until the server stops."""
         self.closed.wait(seconds)
 
     def close(self) -> None:
-        """End it in order (FIN)."""
+        """Close the connection in order (FIN)."""
         self.closed.set()
         with contextlib.suppress(OSError):
-            # SSLSocket's own is not made for calls from another thread.
+            # SSLSocket.shutdown() is not safe to call from another thread.
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
         self._socket.close()
 
     def reset(self) -> None:
-        """End it with a bang (RST)."""
+        """Reset the connection (RST)."""
         linger = struct.pack("ii", 1, 0)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self._socket.close()
@@ -107,14 +108,16 @@ Step = Callable[[Connection, Request], None]
 
 
 class Server:
-    """Listens within its `with` block; raises at its end what a step raised.
+    """A server that runs within its `with` block.
+
+    At the end of the block it raises the first exception that a step raised.
 
     Args:
-        steps: What to do with each request, at least one.
-        tls: For https.
+        steps: The reaction to each request; at least one step.
+        tls: The TLS context for https.
 
     Attributes:
-        listener: Bound from the start, so that a test can come before the server.
+        listener: The socket, already bound, so that its port is known before the start.
     """
 
     def __init__(self, *steps: Step, tls: ssl.SSLContext | None = None) -> None:
@@ -138,7 +141,7 @@ class Server:
         return sum(not one.closed.is_set() for one in self.connections)
 
     def play(self, *steps: Step) -> None:
-        """Go on with other steps, from the next request on."""
+        """Replace the steps, beginning with the next request."""
         with self._lock:
             self._steps = deque(steps)
 
@@ -149,7 +152,7 @@ class Server:
 
     def __exit__(self, kind: object, *_: object) -> None:
         self._stopping = True
-        # Wakes the thread that accepts; closing the listener does so on Linux only.
+        # Wakes the accepting thread; closing the listener does that on Linux only.
         socket.create_connection(self._address).close()
         self._threads[0].join(_LONGEST)
         self.listener.close()
@@ -185,8 +188,8 @@ class Server:
                     step = self._steps.popleft() if many else self._steps[0]
                 step(connection, request)
         except OSError:
-            pass  # one of the sides has closed it
-        except Exception as error:  # noqa: BLE001  # for the main thread to raise
+            pass  # either side has closed the connection
+        except Exception as error:  # noqa: BLE001 -- raised in the main thread
             self._failures.append(error)
         finally:
             connection.close()

@@ -1,10 +1,10 @@
-"""What a `Server` does with a request."""
+"""Steps, the reactions of a `Server` to a request."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.servers import Connection, Request, Step
+from tests.support.socket_server import Connection, Request, Step
 
 
 def response(
@@ -15,9 +15,10 @@ def response(
     *,
     trace_id: str | None = "",
 ) -> bytes:
-    """Return an HTTP answer, by default a client secret that names its trace ID.
+    """Return an HTTP response; the default body has a secret with the trace ID.
 
-    Its Trace-Id is the request's, unless another is given, or None for no header.
+    Its Trace-Id header repeats that of the request, unless `trace_id` is another value.
+    With None it has no such header.
     """
     echoed = request.header("Trace-Id")
     if body is None:
@@ -39,7 +40,7 @@ def answer(
     trace_id: str | None = "",
     delay: float = 0,
 ) -> Step:
-    """Return the step that sends a `response`, after a delay."""
+    """Return the step that sends a `response` after a delay."""
 
     def step(connection: Connection, request: Request) -> None:
         connection.pause(delay)
@@ -49,14 +50,14 @@ def answer(
 
 
 def drop(connection: Connection, _: Request) -> None:
-    """Take the request, and close the connection."""
+    """Close the connection without a response."""
     connection.close()
 
 
 def reset(connection: Connection, _: Request) -> None:
-    """Take the request, and reset the connection."""
+    """Reset the connection without a response."""
     connection.reset()
 
 
 def ignore(_: Connection, __: Request) -> None:
-    """Take the request, and say nothing."""
+    """Send no response and keep the connection open."""

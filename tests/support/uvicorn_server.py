@@ -1,4 +1,4 @@
-"""uvicorn, in a thread beside the tests."""
+"""A uvicorn server in a thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import uvicorn
 def in_uvicorn(
     app: Any, *, listener: socket.socket | None = None, **settings: Any
 ) -> Iterator[str]:
-    """Serve `app` with uvicorn in a thread, and yield its address, if it is TCP."""
+    """Serve `app` with uvicorn in a thread, and yield its URL if it uses TCP."""
     listener = listener or socket.create_server(("127.0.0.1", 0), backlog=1024)
     options: dict[str, Any] = {
         "log_config": None,

@@ -1,4 +1,4 @@
-"""Real servers for applications, and what many of their tests need."""
+"""Web applications on real servers, and clients for them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ import hypercorn.trio
 import sniffio
 from aiohttp import web
 
-from tests.serving import in_uvicorn
+from tests.support.sessions import ANY_CONTEXT
+from tests.support.uvicorn_server import in_uvicorn
 
 
 @asynccontextmanager
 async def in_hypercorn(app: Any) -> AsyncIterator[str]:
-    """Serve `app` with hypercorn on this event loop, and yield its address."""
+    """Serve `app` with hypercorn on this event loop, and yield its URL."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     config = hypercorn.Config()
@@ -48,13 +49,15 @@ async def in_hypercorn(app: Any) -> AsyncIterator[str]:
 async def client_of(
     app: Any, server: str, **settings: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """Serve `app` with uvicorn or hypercorn, and yield a client for it."""
+    """Serve `app` with uvicorn or hypercorn, and yield an httpx client for it."""
     async with AsyncExitStack() as stack:
         if server == "uvicorn":
             url = stack.enter_context(in_uvicorn(app, **settings))
         else:
             url = await stack.enter_async_context(in_hypercorn(app))
-        client = httpx.AsyncClient(base_url=url, timeout=30, trust_env=False)
+        client = httpx.AsyncClient(
+            base_url=url, timeout=30, trust_env=False, verify=ANY_CONTEXT
+        )
         yield await stack.enter_async_context(client)
 
 
@@ -62,12 +65,12 @@ async def client_of(
 async def web_client_of(
     app: web.Application, *, path: str | None = None, **options: Any
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    """Serve `app` with aiohttp, and yield a client for it that keeps cookies.
+    """Serve `app` with aiohttp, and yield a client that keeps cookies.
 
     Args:
         app: The application.
-        path: Of a Unix socket to listen at.
-        options: For `web.AppRunner`.
+        path: The path of a Unix socket to listen on, instead of a TCP port.
+        options: Options for `web.AppRunner`.
     """
     runner = web.AppRunner(app, **options)
     await runner.setup()
@@ -79,7 +82,7 @@ async def web_client_of(
         else:
             await web.UnixSite(runner, path).start()
             connector = aiohttp.UnixConnector(path)
-        jar = aiohttp.CookieJar(unsafe=True)  # those of IP addresses, too
+        jar = aiohttp.CookieJar(unsafe=True)  # accepts cookies of IP addresses
         async with aiohttp.ClientSession(
             url, connector=connector, cookie_jar=jar
         ) as client:
@@ -91,16 +94,16 @@ async def web_client_of(
 async def over_websocket(
     url: str, headers: dict[str, str] | None = None, *, leave: bool = False
 ) -> tuple[dict[str, str], list[str], int | None]:
-    """Listen to a WebSocket, from a thread with an asyncio of its own.
+    """Receive from a WebSocket, in a thread with its own asyncio event loop.
 
     Args:
-        url: Its address.
-        headers: What to send with the handshake.
-        leave: Whether to close it at once.
+        url: The URL of the WebSocket.
+        headers: The request headers of the handshake.
+        leave: Whether to close the WebSocket at once.
 
     Returns:
-        The headers of the handshake's answer, the texts that came until the other side
-        closed, and its code.
+        The response headers of the handshake, the messages received until the server
+        closed the WebSocket, and the close code.
     """
 
     async def talk() -> tuple[dict[str, str], list[str], int | None]:
@@ -119,10 +122,10 @@ async def over_websocket(
 
 
 async def burst(url: str, size: int) -> dict[int, tuple[int, str, Any]]:
-    """Post to `url`, all at once, with each number below `size` as a parameter.
+    """Send `size` concurrent POST requests to `url`, numbered by a query parameter.
 
     Returns:
-        For each number the status, the trace ID in the header, and the body.
+        For each number the status code, the trace ID in the header, and the body.
     """
 
     async def run() -> dict[int, tuple[int, str, Any]]:

@@ -1,6 +1,6 @@
-"""What type checkers make of the public API; nothing here runs.
+"""Type checks of the public API; nothing here runs.
 
-A `type: ignore` marks what must not pass: both checkers report one that is idle.
+A `type: ignore` marks an expected error: both checkers report an unused one.
 """
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
@@ -36,37 +36,37 @@ from plastiq_async.models import ClientSecretType
 
 
 async def provide_token() -> str:
-    """Provide a token."""
+    """Return a token asynchronously."""
     return "token"
 
 
 def provide_token_at_once() -> str:
-    """Provide a token without being async."""
+    """Return a token synchronously, which is not allowed."""
     return "token"
 
 
 async def tenant(request: httpx.Request, call_next: Handler) -> httpx.Response:
-    """Be a middleware."""
+    """Pass the request on, as valid middleware."""
     return await call_next(request)
 
 
 async def no_middleware(request: httpx.Request) -> httpx.Response:
-    """Be a middleware that is missing the rest of the onion."""
+    """Return a response without `call_next`, which is not allowed."""
     return httpx.Response(200, request=request)
 
 
 class Tenant:
-    """A middleware with a state."""
+    """Middleware with state."""
 
     async def __call__(
         self, request: httpx.Request, call_next: Handler, /
     ) -> httpx.Response:
-        """Be a middleware."""
+        """Pass the request on."""
         return await call_next(request)
 
 
 def make_sessions(transport: httpx.AsyncBaseTransport) -> None:
-    """Make sessions in every way that is allowed, and in some that are not."""
+    """Create sessions with valid and invalid arguments."""
     assert_type(PlastiqSession(), PlastiqSession)
     PlastiqSession("token")
     PlastiqSession(access_token=provide_token)
@@ -153,7 +153,7 @@ async def create_many(
 
 
 def read_models(end_user: EndUser, payer: UUID | str) -> None:
-    """Make requests ahead of their calls, and read them."""
+    """Build request models ahead of their calls, and read them."""
     request = CreateClientSecret(payer_id=payer, end_user=end_user, trace_id=payer)
     kind: ClientSecretType = request.type
     CreateClientSecret(payer_id=payer, type=kind)
@@ -170,7 +170,7 @@ def read_models(end_user: EndUser, payer: UUID | str) -> None:
 def read_errors(
     error: PlastiqError, status: APIStatusError, answer: APIResponseError
 ) -> None:
-    """Read what errors carry."""
+    """Read the attributes of errors."""
     assert_type(error.trace_id, UUID | None)
     assert_type(error.method, str | None)
     assert_type(error.path, str | None)
@@ -197,7 +197,7 @@ def trace(trace_id: UUID | str | None) -> None:
 
 
 async def write_middleware(request: httpx.Request, handler: Handler) -> None:
-    """Call middlewares by hand, as a test of one does."""
+    """Call middleware by hand, as its test does."""
     layers: list[Middleware] = [tenant, Tenant(), TraceId()]
     for layer in layers:
         assert_type(await layer(request, handler), httpx.Response)

@@ -1,0 +1,105 @@
+"""Access to private modules for helpers, and for tests of other modules.
+
+A test file may import the private module that it tests. All other private names are
+imported here, so that a move in src/ breaks only one file.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from plastiq_async import APIStatusError, ClientSecret, CreateClientSecret
+from plastiq_async._call import Call, CallDefaults, start_call
+from plastiq_async._operation import Operation
+from plastiq_async._protocol import status_error
+from plastiq_async._request import RequestBuilder
+from plastiq_async._resources.client_secrets import _create
+from plastiq_async._secrets import Body
+from plastiq_async._transport.make import make_transport
+from tests.support.sessions import PAYER
+from tests.support.socket_server import Server
+
+# Key in `sys.modules` of the transport that needs an extra.
+AIOHTTP_TRANSPORT = "plastiq_async._transport.aiohttp"
+
+
+KEY = UUID("5b0c7a3e-93d4-41ee-b9d1-0242ac120002")
+
+
+def make_operation(
+    *,
+    harmless: bool = True,
+    keyed: bool = False,
+    body: bytes | None = None,
+    **rest: Any,
+) -> Operation[Any]:
+    """Return an operation for tests; with `keyed`, its idempotency key is `KEY`."""
+    values: dict[str, Any] = {
+        "name": "things.make",
+        "method": "POST",
+        "path": "/things",
+        "harmless": harmless,
+        "idempotency_key": KEY if keyed else None,
+        "body": None if body is None else Body(body),
+        "result": object,
+    }
+    return Operation(**values | rest)
+
+
+def make_call(operation: Operation[Any], **state: Any) -> Call:
+    """Return a call of `operation`; `state` overrides the default attributes."""
+    values: dict[str, Any] = {
+        "defaults": CallDefaults(timeout=30.0, max_retries=2),
+        "trace_id": UUID("0b4e3c1a-5f0e-4c1d-9d56-0d4d1e6f7a80"),
+        "timeout": 30.0,
+    }
+    return Call(operation=operation, **values | state)
+
+
+def make_status_error(
+    status: int, *, code: str | None = None, replayed: bool = False
+) -> APIStatusError:
+    """Return the error for a response with this status code."""
+    error = status_error(status, [], b"", datetime.now(UTC))
+    error.code, error.replayed = code, replayed
+    return error
+
+
+def operation_for(request: CreateClientSecret) -> Operation[ClientSecret]:
+    """Return the operation that creates a client secret."""
+    return _create(request)
+
+
+def request_to(server: Server) -> httpx.Request:
+    """Return a request as a session passes it to its transport."""
+    return make_request(server.base_url)
+
+
+def make_request(base_url: str = "https://a.example") -> httpx.Request:
+    """Return a request, the trace ID of whose response is not verified."""
+    operation = operation_for(CreateClientSecret(payer_id=PAYER))
+    defaults = CallDefaults(timeout=30, max_retries=0, verify_trace_id=False)
+    call = start_call(operation, {}, defaults)
+    return RequestBuilder(base_url).build(call)
+
+
+def httpx_transport_to(server: Server) -> httpx.AsyncBaseTransport:
+    """Return the built-in httpx transport, limited to one connection."""
+    return make_transport(
+        "httpx",
+        base_url=server.base_url,
+        verify=False,
+        proxy=None,
+        trust_env=False,
+        max_connections=1,
+    )
+
+
+def expire_idle_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every idle connection count as expired."""
+    monkeypatch.setattr("plastiq_async._transport.slots.KEEP_ALIVE", -1.0)
