@@ -1,8 +1,8 @@
-"""Run the fenced ``python`` blocks of the README and of the docstrings.
+"""Test that runs the ``python`` code blocks of the README and the docstrings.
 
-`nox -s docs` starts this inside the sandbox, so that `PlastiqSession()` finds a server
-and a token in the environment. The blocks of one file share one namespace, top to
-bottom, and may use `await` at top level. A fragment that cannot run is fenced as `py`.
+`nox -s docs` runs it with the local sandbox, which sets the environment variables that
+`PlastiqSession()` reads. The blocks of a file run in order, share one namespace, and
+may use top-level `await`. A block that cannot run is fenced as `py`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FILES = [
 
 
 def run(code: str, path: Path, line: int, namespace: dict[str, Any]) -> None:
-    """Execute one block; it starts at the given line, and tracebacks say so."""
+    """Run a code block that starts at `line` of `path`, as tracebacks show."""
     compiled = compile(
         "\n" * (line - 1) + code,
         path,
@@ -45,7 +45,7 @@ def run(code: str, path: Path, line: int, namespace: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_examples_run(path: Path) -> None:
-    """What we tell people to write works as written."""
+    """All code blocks of the file run without an error."""
     text = path.read_text(encoding="utf-8")
     namespace: dict[str, Any] = {"__name__": f"example_{path.stem}"}
     for match in FENCE.finditer(text):

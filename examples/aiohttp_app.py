@@ -1,6 +1,6 @@
-"""An aiohttp application that hands client secrets to its own pages.
+"""aiohttp application that creates client secrets for its own pages.
 
-Run it with a sandbox, then ask it for a secret:
+Run it with the local sandbox, then request a secret:
 
     python -m plastiq_async.sandbox python examples/aiohttp_app.py 8000
     curl -i -X POST http://127.0.0.1:8000/orders/7/card-form
@@ -30,7 +30,7 @@ logger = logging.getLogger("shop")
 
 
 async def card_form(request: web.Request) -> web.Response:
-    """Create a secret for whoever is logged in."""
+    """Create a client secret for the logged-in user."""
     logger.info("card form for order %s", request.match_info["order"])
     secret = await plastiq_session(request).client_secrets.create(
         payer_id=os.environ["PLASTIQ_PAYER_ID"],
@@ -49,7 +49,7 @@ async def card_form(request: web.Request) -> web.Response:
 def make_app() -> web.Application:
     """Return the application."""
     app = web.Application(middlewares=[answer_problems])
-    # aiohttp is here anyway: let the session use it, too (plastiq-async[aiohttp]).
+    # The session may use aiohttp, too (extra plastiq-async[aiohttp]).
     app.cleanup_ctx.append(
         plastiq_context(partial(PlastiqSession, transport="aiohttp"))
     )

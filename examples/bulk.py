@@ -1,6 +1,6 @@
-"""Secrets for many payers, with a progress bar: flat in memory, whatever fails.
+"""Create client secrets for many payers, with a progress bar and constant memory.
 
-Needs rich. Run it with a sandbox; of its payers every hundredth is unknown there:
+Requires rich. Run it with the local sandbox, to which every hundredth payer is unknown:
 
     python -m plastiq_async.sandbox python examples/bulk.py 1000
 """
@@ -20,14 +20,14 @@ from plastiq_async import CreateClientSecret, Failed, PlastiqSession, Succeeded
 
 
 def read_payers(number: int) -> Iterator[CreateClientSecret]:
-    """Give the requests one at a time, as the rows of a database would come."""
+    """Yield the requests one at a time, like the rows of a database cursor."""
     known = os.environ["PLASTIQ_PAYER_ID"]
     for row in range(1, number + 1):
         yield CreateClientSecret(payer_id=uuid4() if row % 100 == 0 else known)
 
 
 async def main(number: int) -> None:
-    """Create the secrets, 50 at a time, and count what became of them."""
+    """Create the secrets, 50 at a time, and count the outcomes."""
     created = 0
     errors: Counter[str] = Counter()
     requests = read_payers(number)
@@ -41,7 +41,7 @@ async def main(number: int) -> None:
                 progress.advance(task)
                 match outcome:
                     case Succeeded():
-                        created += 1  # outcome.result goes to where it is awaited
+                        created += 1  # use outcome.result here
                     case Failed(error=error):
                         errors[type(error).__name__] += 1
 

@@ -1,6 +1,6 @@
-"""A FastAPI application that hands client secrets to its own pages.
+"""FastAPI application that creates client secrets for its own pages.
 
-Needs fastapi and uvicorn. Run it with a sandbox, then ask it for a secret:
+Requires fastapi and uvicorn. Run it with the local sandbox, then request a secret:
 
     python -m plastiq_async.sandbox python examples/fastapi_app.py 8000
     curl -i -X POST http://127.0.0.1:8000/orders/7/card-form
@@ -40,7 +40,7 @@ app.add_exception_handler(PlastiqError, answer_problem)
 
 
 class CardForm(BaseModel):
-    """What a page needs to take a card; FastAPI serialises no attrs classes."""
+    """The response to a page, because FastAPI does not serialise attrs classes."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -53,7 +53,7 @@ class CardForm(BaseModel):
 async def card_form(
     order: int, plastiq: Plastiq, request: Request, response: Response
 ) -> CardForm:
-    """Create a secret for whoever is logged in."""
+    """Create a client secret for the logged-in user."""
     logger.info("card form for order %d", order)  # with the request's trace ID
     secret = await plastiq.client_secrets.create(
         payer_id=os.environ["PLASTIQ_PAYER_ID"],

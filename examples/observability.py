@@ -1,6 +1,6 @@
-"""Watch calls with OpenTelemetry, and count their retries with Prometheus.
+"""Trace calls with OpenTelemetry, and count retries with Prometheus.
 
-Run it against the sandbox that comes along::
+Run it with the local sandbox::
 
     pip install opentelemetry-sdk opentelemetry-instrumentation-httpx prometheus-client
     python -m plastiq_async.sandbox python examples/observability.py
@@ -22,27 +22,27 @@ from stamina.instrumentation import PrometheusOnRetryHook, set_on_retry_hooks
 from plastiq_async import PlastiqError, PlastiqSession
 from plastiq_async.integrations.opentelemetry import OpenTelemetryMiddleware
 
-NOBODY = "00000000-0000-4000-8000-000000000000"
-NOWHERE = "http://127.0.0.1:9/api"
+UNKNOWN_PAYER_ID = "00000000-0000-4000-8000-000000000000"
+UNREACHABLE_URL = "http://127.0.0.1:9/api"
 
 
 async def main() -> None:
-    """Make a call that succeeds, one that is refused, and one that is retried."""
-    spans = InMemorySpanExporter()  # your own sends them somewhere
+    """Make a call that succeeds, one that fails, and one that is retried."""
+    spans = InMemorySpanExporter()  # use your own exporter here
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(spans))
     set_tracer_provider(provider)
     HTTPXClientInstrumentor().instrument()  # a span per attempt
     middleware = [OpenTelemetryMiddleware()]  # a span per call
-    # By default stamina does this and logs each retry, too.
+    # By default, stamina also logs each retry.
     set_on_retry_hooks([PrometheusOnRetryHook])
 
     payer_id = os.environ["PLASTIQ_PAYER_ID"]
     async with PlastiqSession(middleware=middleware) as plastiq:
         await create(plastiq, payer_id)
-        await create(plastiq, NOBODY)
+        await create(plastiq, UNKNOWN_PAYER_ID)
     async with PlastiqSession(
-        base_url=NOWHERE, max_retries=1, middleware=middleware
+        base_url=UNREACHABLE_URL, max_retries=1, middleware=middleware
     ) as plastiq:
         await create(plastiq, payer_id)
 
@@ -53,7 +53,7 @@ async def main() -> None:
 
 
 async def create(plastiq: PlastiqSession, payer_id: str) -> None:
-    """Create a client secret, and say how that ended."""
+    """Create a client secret, and print the result or the error."""
     try:
         print(await plastiq.client_secrets.create(payer_id))
     except PlastiqError as error:
@@ -61,7 +61,7 @@ async def create(plastiq: PlastiqSession, payer_id: str) -> None:
 
 
 def print_tree(spans: tuple[ReadableSpan, ...]) -> None:
-    """Print each call's span, and those of its attempts below it."""
+    """Print the span of each call, followed by the spans of its attempts."""
     for span in sorted(spans, key=lambda span: span.start_time or 0):
         indent = "    " if span.parent else ""
         status = span.status.status_code.name

@@ -1,6 +1,6 @@
-"""Create one client secret, and show everything about it that may be shown.
+"""Create a client secret, and print everything about it that is not confidential.
 
-Run it against the sandbox that comes along::
+Run it with the local sandbox::
 
     python -m plastiq_async.sandbox python examples/quickstart.py
 """
@@ -15,7 +15,7 @@ from plastiq_async import EndUser, PlastiqSession
 
 
 async def main() -> None:
-    """Ask for a client secret on behalf of somebody at a browser."""
+    """Create a client secret on behalf of an end user."""
     async with PlastiqSession() as plastiq:  # PLASTIQ_ACCESS_TOKEN, PLASTIQ_BASE_URL
         secret = await plastiq.client_secrets.create(
             payer_id=os.environ["PLASTIQ_PAYER_ID"],
@@ -28,12 +28,12 @@ async def main() -> None:
         print(plastiq)
 
     print(f"result      {secret!r}")
-    print(f"secret      {len(secret.client_secret)} characters, shown to nobody")
+    print(f"secret      {len(secret.client_secret)} characters, not printed")
     print(f"trace ID    {secret.trace_id}")
     print(
         f"expires at  {secret.expires_at:%H:%M:%S} UTC (expired: {secret.is_expired()})"
     )
-    print(f"answer      {secret.response!r}")
+    print(f"response    {secret.response!r}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Secrets for several payers at once, all or none, in an anyio task group.
+"""Create several client secrets concurrently, all or none, in an anyio task group.
 
-Run it with a sandbox, which knows the payer of its `PLASTIQ_PAYER_ID`:
+Run it with the local sandbox, which sets `PLASTIQ_PAYER_ID` to a payer that it knows:
 
     python -m plastiq_async.sandbox python examples/task_group.py
 """
@@ -15,14 +15,14 @@ from plastiq_async import ClientSecret, PlastiqSession, trace_context
 
 
 async def main() -> None:
-    """Create three secrets side by side, under one trace ID, within five seconds."""
+    """Create three secrets concurrently, under one trace ID, within five seconds."""
     payer_id = os.environ["PLASTIQ_PAYER_ID"]
     secrets: list[ClientSecret] = []
 
     async def create(plastiq: PlastiqSession) -> None:
         secrets.append(await plastiq.client_secrets.create(payer_id))
 
-    # One call that fails cancels the others; so does the time limit.
+    # A call that fails cancels the others, and so does the timeout.
     with trace_context() as trace_id, anyio.fail_after(5):
         async with PlastiqSession() as plastiq, anyio.create_task_group() as group:
             for _ in range(3):

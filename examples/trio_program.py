@@ -1,6 +1,6 @@
-"""The same session in a program of trio: a heartbeat, a nursery, and a timeout.
+"""Use a session in a trio program, with a heartbeat, a nursery and a timeout.
 
-Needs trio. Run it with a sandbox:
+Requires trio. Run it with the local sandbox:
 
     python -m plastiq_async.sandbox python examples/trio_program.py
 """
@@ -15,14 +15,14 @@ from plastiq_async import PlastiqError, PlastiqSession
 
 
 async def heartbeat() -> None:
-    """Show that nothing holds up the event loop."""
+    """Print at regular intervals, which shows that the event loop is not blocked."""
     while True:
         print("tick")
         await trio.sleep(0.5)
 
 
 async def main() -> None:
-    """Create secrets while something else goes on."""
+    """Create a client secret while the heartbeat runs."""
     async with PlastiqSession(timeout=10) as plastiq, trio.open_nursery() as nursery:
         nursery.start_soon(heartbeat)
         try:

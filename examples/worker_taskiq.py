@@ -1,17 +1,18 @@
-"""Create client secrets in worker processes, behind a queue: taskiq on Redis Streams.
+"""Create client secrets in worker processes, with taskiq on Redis Streams.
 
-Start workers, on as many machines as you like, then ask them for secrets::
+Start workers on any number of machines, then enqueue tasks::
 
     taskiq worker worker_taskiq:broker --app-dir examples --workers 2
     python examples/worker_taskiq.py PAYER_ID ...
 
-Needs taskiq, taskiq-redis and, at REDIS_URL, Redis 6.2 or newer. The workers read
+Requires taskiq, taskiq-redis, and Redis 6.2 or later at REDIS_URL. The workers read
 PLASTIQ_ACCESS_TOKEN and PLASTIQ_BASE_URL or PLASTIQ_ENVIRONMENT.
 
-The secret passes through Redis as the task's result: the first to read it deletes it,
-and it is gone before it expires. So give Redis a password, TLS (``rediss://``) and no
-disk (``save "" appendonly no``), and never print a result. Arguments and labels hold
-the payer's ID, the trace ID and a time, no secret.
+The task's result is stored in Redis and contains the client secret. It is deleted when
+it is first read, and always before the secret expires. Protect Redis with a password
+and TLS (``rediss://``), turn off persistence (``save "" appendonly no``), and never
+print a result. Arguments and labels contain the payer ID, the trace ID and a time, but
+no secret.
 """
 
 from __future__ import annotations
@@ -42,32 +43,32 @@ from plastiq_async import PlastiqError, PlastiqSession, current_trace_id, trace_
 
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379")
 
-# Seconds, each of them more than the one before.
-CALL = 5  # the deadline of a call, retries included
-CLAIM = 8  # not acknowledged by then: the worker is dead, another one takes the task
-PATIENCE = 30  # the browser waits this long: two dead workers and a call fit in
-RESULT = 50  # a secret's 60, less the CALL that it may be old by then, and a margin
+# In seconds, in ascending order.
+CALL_TIMEOUT = 5  # time limit of a call, including retries
+CLAIM_AFTER = 8  # a task not acknowledged by then goes to another worker
+RESULT_TIMEOUT = 30  # the browser waits so long: enough for two dead workers and a call
+RESULT_LIFETIME = 50  # a secret's 60, minus CALL_TIMEOUT and a margin
 
 
 class Broker(RedisStreamBroker):
-    """A stream whose tasks are acknowledged once their result is stored.
+    """Redis stream broker that claims the tasks of dead workers in time.
 
-    The base class, as of taskiq-redis 1.2.4, looks for the tasks of dead workers only
-    after a new task has come.
+    The base class, as of taskiq-redis 1.2.4, claims them only after a new task has
+    arrived.
     """
 
     async def listen(self) -> AsyncGenerator[AckableMessage, None]:
-        """Yield tasks, each fetched only when there is room to run it at once."""
-        me = (self.consumer_group_name, self.consumer_name)
+        """Yield tasks; each is fetched only when the worker can run it at once."""
+        consumer = (self.consumer_group_name, self.consumer_name)
         cursor = b"0-0"
         async with Redis(connection_pool=self.connection_pool) as redis:
             while True:
                 cursor, tasks, *_ = await redis.xautoclaim(
-                    self.queue_name, *me, self.idle_timeout, cursor, count=1
+                    self.queue_name, *consumer, self.idle_timeout, cursor, count=1
                 )
                 if not tasks:
                     new: Any = await redis.xreadgroup(
-                        *me, {self.queue_name: ">"}, count=1, block=self.block
+                        *consumer, {self.queue_name: ">"}, count=1, block=self.block
                     )
                     tasks = new[0][1] if new else []
                 for task_id, fields in tasks:
@@ -78,54 +79,54 @@ class Broker(RedisStreamBroker):
 
 
 class Labels(TaskiqMiddleware):
-    """Send along the trace ID, and until when somebody waits for the result."""
+    """Middleware that labels tasks with a trace ID and a time limit."""
 
     def pre_send(self, message: TaskiqMessage) -> TaskiqMessage:
-        """Label a task that is about to be enqueued."""
+        """Add the labels before the task is enqueued."""
         message.labels["trace_id"] = str(current_trace_id() or uuid4())
-        message.labels["wanted_until"] = time.time() + PATIENCE
+        message.labels["wanted_until"] = time.time() + RESULT_TIMEOUT
         return message
 
 
 broker = Broker(
     REDIS_URL,
     queue_name="client-secrets",
-    consumer_id="0",  # a new group begins with what was enqueued before it was there
-    idle_timeout=CLAIM * 1000,
-    xread_block=1000,  # how long a stopping worker may need to notice
-    maxlen=100_000,  # what is done stays in a stream until it is trimmed
-    # With one, redis-py swallows cancellations on Python 3.11: it never stops.
+    consumer_id="0",  # a new group also gets tasks that were enqueued before it existed
+    idle_timeout=CLAIM_AFTER * 1000,
+    xread_block=1000,  # the time in which a worker notices that it should stop
+    maxlen=100_000,  # finished tasks stay in the stream until it is trimmed
+    # With a timeout, redis-py swallows cancellations on Python 3.11 and never stops.
     socket_timeout=None,
 )
 broker.add_middlewares(Labels())
 broker.result_backend = RedisAsyncResultBackend(
     REDIS_URL,
     keep_results=False,
-    result_ex_time=RESULT,
+    result_ex_time=RESULT_LIFETIME,
     prefix_str="client-secret",
-    # Not its default, pickle: who can write to Redis could run code in who reads it.
+    # The default is pickle, with which write access to Redis allows code execution.
     serializer=JSONSerializer(),
 )
 
 
 @broker.on_event(TaskiqEvents.WORKER_STARTUP)
 async def open_session(state: TaskiqState) -> None:
-    """Open the one session of this worker process."""
-    state.plastiq = PlastiqSession(timeout=CALL)
+    """Open the session of this worker process."""
+    state.plastiq = PlastiqSession(timeout=CALL_TIMEOUT)
 
 
 @broker.on_event(TaskiqEvents.WORKER_SHUTDOWN)
 async def close_session(state: TaskiqState) -> None:
-    """Close it, after the last task."""
+    """Close the session after the last task."""
     await state.plastiq.aclose()
 
 
-@broker.task("create_client_secret")  # else the name would tell how it was started
+@broker.task("create_client_secret")  # the default name depends on how it is started
 async def create_client_secret(
     payer_id: str,
     context: Context = TaskiqDepends(),  # noqa: B008 -- how taskiq injects it
 ) -> dict[str, str]:
-    """Create a client secret for a payer, unless nobody waits for it any more."""
+    """Create a client secret for a payer, unless the time limit of the task is over."""
     plastiq: PlastiqSession = context.state.plastiq
     labels = context.message.labels
     left = labels["wanted_until"] - time.time()
@@ -134,7 +135,7 @@ async def create_client_secret(
     try:
         with trace_context(labels["trace_id"]):
             secret = await plastiq.client_secrets.create(
-                payer_id, timeout=min(CALL, left)
+                payer_id, timeout=min(CALL_TIMEOUT, left)
             )
     except PlastiqError as error:
         return {"error": str(error)}
@@ -144,25 +145,25 @@ async def create_client_secret(
     }
 
 
-async def ask(payer_id: str) -> None:
-    """Enqueue a payer, wait for the result, and print what may be printed of it."""
+async def request_secret(payer_id: str) -> None:
+    """Enqueue a task for a payer, and print its result without the secret."""
     with trace_context() as trace_id:
         task = await create_client_secret.kiq(payer_id)
     try:
-        result = await task.wait_result(check_interval=0.1, timeout=PATIENCE)
+        result = await task.wait_result(check_interval=0.1, timeout=RESULT_TIMEOUT)
     except TaskiqResultTimeoutError:
-        print(trace_id, "no answer in time")
+        print(trace_id, "no result in time")
         return
-    answer = result.raise_for_error().return_value  # in Redis it is gone now
-    print(trace_id, answer.get("error") or f"expires at {answer['expires_at']}")
+    value = result.raise_for_error().return_value  # no longer in Redis
+    print(trace_id, value.get("error") or f"expires at {value['expires_at']}")
 
 
 async def main(payer_ids: list[str]) -> None:
-    """Ask for all of them at once."""
+    """Request all secrets concurrently."""
     await broker.startup()
     async with anyio.create_task_group() as tasks:
         for payer_id in payer_ids:
-            tasks.start_soon(ask, payer_id)
+            tasks.start_soon(request_secret, payer_id)
     await broker.shutdown()
 
 

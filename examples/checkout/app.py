@@ -1,11 +1,13 @@
-"""A checkout: one page, and the backend that gets it a client secret.
+"""Checkout: a page, and the backend that creates client secrets for it.
 
-Needs fastapi and uvicorn. Run it with a sandbox, then open http://127.0.0.1:8000:
+Requires fastapi and uvicorn. Run it with the local sandbox, then open
+http://127.0.0.1:8000:
 
     python -m plastiq_async.sandbox python examples/checkout/app.py 8000
 
-The page asks its own backend for a secret, never the API: the access token stays here.
-With the secret the browser tokenizes a card, which is up to the vendor's own script.
+The page requests the client secret from its own backend and never calls the API, so
+that the access token stays on the server. With the client secret, the vendor's script
+tokenizes a card in the browser. That script is not part of this example.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ app.add_exception_handler(PlastiqError, answer_problem)
 
 
 class CardForm(BaseModel):
-    """What the page needs; seconds, since a browser's clock may be wrong."""
+    """The response to the page, without absolute times: its clock may be wrong."""
 
     client_secret: str
     trace_id: UUID
@@ -48,7 +50,7 @@ class CardForm(BaseModel):
 
 @app.post("/card-form")
 async def card_form(plastiq: Plastiq, request: Request, response: Response) -> CardForm:
-    """Create a secret for whoever is logged in."""
+    """Create a client secret for the logged-in user."""
     secret = await plastiq.client_secrets.create(
         payer_id=os.environ["PLASTIQ_PAYER_ID"],
         end_user=end_user_from(request),

@@ -1,4 +1,4 @@
-// Gets a client secret from this page's own backend, and a new one when it runs out.
+// Requests a client secret from this page's backend, and a new one when it expires.
 
 const byId = (id) => document.getElementById(id);
 let timer;
@@ -12,15 +12,15 @@ function show(state, text) {
 
 async function prepare() {
   clearInterval(timer);
-  const asked = performance.now(); // the answer's own time counts as used up
+  const started = performance.now(); // the secret expires while the request runs, too
   try {
-    const answer = await fetch("card-form", { method: "POST" });
-    byId("trace-id").textContent = answer.headers.get("Trace-Id");
-    if (!answer.ok) throw new Error(answer.status);
-    const form = await answer.json();
-    // Here the vendor's script gets form.client_secret. It is shown to nobody.
+    const response = await fetch("card-form", { method: "POST" });
+    byId("trace-id").textContent = response.headers.get("Trace-Id");
+    if (!response.ok) throw new Error(response.status);
+    const form = await response.json();
+    // Pass form.client_secret to the vendor's script here. Do not display it.
     show("ready", "The card form is ready.");
-    countDown(asked + form.expires_in * 1000);
+    countDown(started + form.expires_in * 1000);
   } catch {
     show("failed", "The card form could not be prepared.");
   }
