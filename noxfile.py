@@ -1,4 +1,4 @@
-"""Everything that is checked, here as in CI: `nox -l` lists it."""
+"""Development tasks, the same as in CI; `nox -l` lists them."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from pathlib import Path
 
 import nox
 
-nox.needs_version = ">=2026.8.10"  # older ones fail on shims of inactive Pythons
+nox.needs_version = ">=2026.8.10"  # older ones fail on pyenv shims of inactive Pythons
 nox.options.default_venv_backend = "uv"
 nox.options.sessions = ["lint", "typing", "docs", "tests"]
-# Test on what is there. nox names each Python that is missing, and goes on, in CI, too.
+# Use the installed Pythons; nox reports and skips the others.
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
 os.environ.setdefault("UV_PYTHON_DOWNLOADS", "never")
+# Without cached bytecode, every test worker would compile all packages again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = nox.project.python_versions(PYPROJECT)
-# nox always finds the Python that it runs on: with it, "all skipped" cannot happen.
+# nox always finds the Python that it runs on, so at least one session is not skipped.
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 if RUNNING not in PYTHONS:
     PYTHONS.append(RUNNING)
 
-# Most tests wait, for sockets or for time: more workers than cores keep those busy.
+# Most tests wait for sockets or timers, so use more workers than cores.
 PARALLEL = ("--numprocesses=4", "--dist=worksteal")
 EXTRAS = "[aiohttp,sandbox,testing]"
 
@@ -32,14 +34,14 @@ EXTRAS = "[aiohttp,sandbox,testing]"
 def install(session: nox.Session, *groups: str, extras: str = EXTRAS) -> None:
     """Install the project and dependency groups.
 
-    Editable, since uv would take a wheel that it built before for unchanged sources.
+    The project is editable, because uv would reuse a wheel that it has built before.
     """
     wanted = nox.project.dependency_groups(PYPROJECT, *groups) if groups else ()
     session.install("-e", f".{extras}", *wanted)
 
 
-def require(session: nox.Session, program: str, package: str) -> None:
-    """Make sure that a program is there which comes as a Debian package."""
+def ensure_program(session: nox.Session, program: str, package: str) -> None:
+    """Install the Debian package of a program, unless the program is installed."""
     if shutil.which(program):
         return
     if not shutil.which("apt-get"):
@@ -51,7 +53,7 @@ def require(session: nox.Session, program: str, package: str) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Create a client secret against the sandbox, over a real socket."""
+    """Run the quickstart example with the local sandbox."""
     install(session, extras="[sandbox]")
     session.run(
         *("python", "-m", "plastiq_async.sandbox"),
@@ -61,9 +63,9 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests; without arguments of your own, at 100 % branch coverage."""
+    """Run the tests; without arguments, require 100 % branch coverage."""
     install(session, "tests")
-    # Each Python has its data apart, so that each has to reach 100 % alone.
+    # A data file per Python, so that each must reach 100 % on its own.
     session.env["COVERAGE_FILE"] = str(Path(session.virtualenv.location, "coverage"))
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *PARALLEL, *session.posargs)
@@ -74,7 +76,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests_lowest(session: nox.Session) -> None:
-    """Run the tests with every direct dependency at its floor."""
+    """Run the tests with the minimum version of every direct dependency."""
     session.env["UV_RESOLUTION"] = "lowest-direct"
     install(session, "tests")
     session.run("python", "-m", "pytest", *PARALLEL, *session.posargs)
@@ -82,24 +84,24 @@ def tests_lowest(session: nox.Session) -> None:
 
 @nox.session
 def worker(session: nox.Session) -> None:
-    """Test the worker of examples/ with a real Redis."""
-    require(session, "redis-server", "redis-server")
+    """Test the worker example with a real Redis."""
+    ensure_program(session, "redis-server", "redis-server")
     install(session, "tests", "worker")
-    test = "tests/test_worker_taskiq.py"
+    test = "tests/examples/test_worker_taskiq.py"
     session.run("python", "-m", "pytest", test, *session.posargs)
 
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Test the checkout of examples/ in a real browser."""
-    require(session, "chromium", "chromium")
+    """Test the checkout example in a real browser."""
+    ensure_program(session, "chromium", "chromium")
     install(session, "tests", "browser")
     session.run("python", "-m", "pytest", "tests/browser", *session.posargs)
 
 
 @nox.session
 def faults_control(session: nox.Session) -> None:
-    """Run the fault tests that plain httpx fails on plain httpx: it must fail."""
+    """Run fault tests on plain httpx, which is known to fail them; it must fail."""
     install(session, "tests")
     control = ("tests/faults", "--plain-httpx", *PARALLEL)
     session.run("python", "-m", "pytest", *control, *session.posargs)
@@ -107,21 +109,21 @@ def faults_control(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Make calls among random faults and cancellations; `-- --minutes 10`."""
+    """Make calls with random faults and cancellations; `-- --minutes 10`."""
     install(session, "tests")
     session.run("python", "-m", "tests.soak", *session.posargs)
 
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Feed what no server would send to the decoder; `-- --minutes 5`."""
+    """Fuzz the response decoder; `-- --minutes 5`."""
     install(session, "tests", "fuzz")
     session.run("python", "-m", "tests.fuzz", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, spelling and metadata; `-- --fix` repairs what can be repaired."""
+    """Check style, spelling and metadata; `-- --fix` applies fixes."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
     fix = "--fix" in session.posargs
     session.run("ruff", "check", *(["--fix"] if fix else []))
@@ -132,7 +134,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def typing(session: nox.Session) -> None:
-    """Check our types with two checkers, and that none is missing for users."""
+    """Run mypy and pyright, and check that all public types are complete."""
     install(session, "typing")
     session.run("mypy", "src", "tests", "examples", "benchmarks", "docs", "noxfile.py")
     session.run("pyright")
@@ -141,7 +143,7 @@ def typing(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Run the examples of the README and of the docstrings against the sandbox."""
+    """Run the code blocks of the README and the docstrings with the local sandbox."""
     install(session, "tests")
     session.run(
         *("python", "-m", "plastiq_async.sandbox"),
@@ -150,8 +152,22 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Change the code in small ways, and fail if too few changes fail a test."""
+    install(session, "tests", "mutants")
+    session.run("python", "-m", "tests.mutants", *session.posargs)
+
+
+@nox.session
+def regress(session: nox.Session) -> None:
+    """Compare the cost of a call with that of an earlier commit; `-- COMMIT`."""
+    install(session, "bench", extras="[aiohttp]")
+    session.run("python", "-m", "benchmarks.regress", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
-    """Compare with httpx and aiohttp, in three minutes; draw the README's picture."""
+    """Compare with httpx and aiohttp, and draw the chart of the README (3 minutes)."""
     install(session, "bench", extras="[aiohttp]")
     results = str(Path(session.virtualenv.location, "results.json"))
     compare = ("python", "-m", "benchmarks.compare", "--json", results)
@@ -161,32 +177,32 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def memory(session: nox.Session) -> None:
-    """Make bursts and a long loop of calls; fail if the loop's memory grows."""
+    """Make bursts and a long loop of calls; fail if memory grows in the loop."""
     install(session, "bench", extras="[aiohttp]")
     session.run("python", "-m", "benchmarks.burst", *session.posargs)
 
 
 @nox.session
 def bulk(session: nox.Session) -> None:
-    """Compare `create_many` with workers by hand; fail if it needs too much."""
+    """Compare `create_many` with a task group; fail if it exceeds its limits."""
     install(session, "bench", extras="[aiohttp]")
     session.run("python", "-m", "benchmarks.bulk", *session.posargs)
 
 
 @nox.session
 def import_cost(session: nox.Session) -> None:
-    """Print what the import and a session cost, with run-time dependencies alone."""
+    """Print the cost of the import and of a new session."""
     install(session, extras="")
     session.run("python", "benchmarks/import_cost.py")
 
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build, look into the wheel, and test it from the unpacked sdist without src/."""
+    """Build, check the wheel, and test it with the sdist's tests but without src/."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "build"))
     dist = Path(session.virtualenv.location, "dist")
     shutil.rmtree(dist, ignore_errors=True)
-    # The wheel is built from the sdist: what one lacks, the other lacks, too.
+    # The wheel is built from the sdist, so its test covers both.
     session.run("pyproject-build", "--installer=uv", f"--outdir={dist}", silent=True)
     (wheel,) = dist.glob("*.whl")
     (sdist,) = dist.glob("*.tar.gz")
@@ -200,6 +216,6 @@ def build(session: nox.Session) -> None:
         *nox.project.dependency_groups(PYPROJECT, "tests"),
     )
     with session.chdir(root):
-        # The faults of the network have nothing to do with what is in a wheel.
+        # The fault tests do not depend on the contents of the wheel.
         tests = (*PARALLEL, "--ignore=tests/faults", *session.posargs)
         session.run("python", "-m", "pytest", *tests)

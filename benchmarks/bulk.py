@@ -1,6 +1,6 @@
-"""What ``create_many()`` costs: memory over many payers, and CPU beside bare workers.
+"""Cost of ``create_many()``: memory growth, and CPU compared with a task group.
 
-Run it as ``python -m benchmarks.bulk``. It fails where more is needed than is allowed.
+Run it as ``python -m benchmarks.bulk``. It fails if a limit is exceeded.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from plastiq_async import CreateClientSecret, PlastiqSession
 WORKERS = 50
 ROUNDS = 7
 CALLS_PER_ROUND = 3000
-# Memory is looked at after so many outcomes.
+# Number of outcomes between two measurements of the memory.
 SAMPLE = 1000
-MOST_GROWTH_MB = 30
-MOST_CPU = 1.1
+MAX_GROWTH_MB = 30
+MAX_CPU_RATIO = 1.1
 
 Run = Callable[[PlastiqSession, int], Awaitable[None]]
 
 
 def payers(number: int) -> Iterator[CreateClientSecret]:
-    """Give as many requests, one at a time."""
+    """Yield `number` requests."""
     for _ in range(number):
         yield CreateClientSecret(payer_id=PAYER_ID)
 
@@ -43,7 +43,7 @@ def _rss_mb() -> float:
 
 
 async def bulk(session: PlastiqSession, calls: int) -> None:
-    """Let `create_many` do it."""
+    """Make the calls with `create_many`."""
     requests = payers(calls)
     async with session.client_secrets.create_many(requests) as outcomes:
         async for outcome in outcomes:
@@ -52,7 +52,7 @@ async def bulk(session: PlastiqSession, calls: int) -> None:
 
 
 async def by_hand(session: PlastiqSession, calls: int) -> None:
-    """Do the same with a task group of workers, as one would write it."""
+    """Make the same calls with a task group of workers."""
     requests = payers(calls)
 
     async def work() -> None:
@@ -70,7 +70,7 @@ async def by_hand(session: PlastiqSession, calls: int) -> None:
 
 
 async def cpu(run: Run, session: PlastiqSession) -> float:
-    """Return the CPU microseconds per call."""
+    """Return the CPU time per call, in microseconds."""
     gc.collect()
     started = time.process_time()
     await run(session, CALLS_PER_ROUND)
@@ -78,9 +78,9 @@ async def cpu(run: Run, session: PlastiqSession) -> float:
 
 
 async def growth(session: PlastiqSession, calls: int) -> float:
-    """Return the MB by which the process grows at most, over so many outcomes."""
+    """Return the maximum growth of the process during `calls` calls, in MB."""
     gc.collect()
-    before = most = _rss_mb()
+    before = maximum = _rss_mb()
     number = 0
     requests = payers(calls)
     async with session.client_secrets.create_many(requests) as outcomes:
@@ -89,15 +89,15 @@ async def growth(session: PlastiqSession, calls: int) -> float:
                 raise outcome.error
             number += 1
             if number % SAMPLE == 0:
-                most = max(most, _rss_mb())
+                maximum = max(maximum, _rss_mb())
     if number != calls:
         msg = f"{number} outcomes of {calls} requests"
         raise RuntimeError(msg)
-    return most - before
+    return maximum - before
 
 
 async def measure(url: str, calls: int) -> tuple[float, float, float, float]:
-    """Return both costs in CPU microseconds per call, their ratio, and the growth."""
+    """Return both CPU times per call in microseconds, their ratio, and the growth."""
     async with PlastiqSession(
         TOKEN, base_url=url, max_connections=WORKERS, trust_env=False
     ) as session:
@@ -113,7 +113,7 @@ async def measure(url: str, calls: int) -> tuple[float, float, float, float]:
 
 
 def main() -> None:
-    """Measure, print, and judge."""
+    """Measure, print the results, and check the limits."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=100_000)
     calls: int = parser.parse_args().calls
@@ -123,7 +123,7 @@ def main() -> None:
     print("| `create_many`, CPU us per call | workers by hand | ratio |\n|---|---|---|")
     print(f"| {ours:.0f} | {bare:.0f} | {ratio:.2f} |\n")
     print(f"{calls} payers through `create_many`: {grown:+.1f} MB")
-    if ratio > MOST_CPU or grown > MOST_GROWTH_MB:
+    if ratio > MAX_CPU_RATIO or grown > MAX_GROWTH_MB:
         sys.exit(1)
 
 

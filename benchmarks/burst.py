@@ -1,4 +1,4 @@
-"""Many calls at once, and many one after another: errors, stalls, memory, leaks.
+"""Bursts and long loops of calls: errors, event loop stalls, memory, leaks.
 
 Run it as ``python -m benchmarks.burst``; ``--calls 1000000`` for the long loop.
 """
@@ -31,23 +31,23 @@ CONNECTIONS = 100
 SERVER_MS = 100.0
 TICK = 0.002
 INTERVALS = 10
-# After these intervals of the loop nothing may grow any more.
+# Number of intervals after which memory must not grow.
 WARM_UP = 3
-MOST_GROWTH_KB = 1024
+MAX_GROWTH_KB = 1024
 
 
 @attrs.frozen(kw_only=True)
 class Burst:
-    """What was measured of one transport.
+    """Results of the bursts with one transport.
 
     Attributes:
-        transport: Its name.
-        errors: How many of `AT_ONCE` calls failed.
-        seconds: How long they all took; 1 is ideal.
-        stall_ms: The longest time that the event loop did not turn meanwhile.
-        waiting: How many calls then waited at once.
-        waiting_errors: How many of those failed.
-        waiting_kb: The memory of each of them, at the peak.
+        transport: The name of the transport.
+        errors: The number of failed calls of a burst of `AT_ONCE` calls.
+        seconds: The duration of that burst; 1 is ideal.
+        stall_ms: The longest stall of the event loop during that burst.
+        waiting: The number of concurrent calls of the larger burst.
+        waiting_errors: The number of failed calls of the larger burst.
+        waiting_kb: The peak memory per call of the larger burst.
     """
 
     transport: str
@@ -61,7 +61,7 @@ class Burst:
 
 @attrs.frozen
 class Sample:
-    """The process after some calls of the long loop."""
+    """State of the process during the long loop."""
 
     calls: int
     rss_kb: int
@@ -84,21 +84,21 @@ def _session(url: str, transport: TransportName, timeout: float) -> PlastiqSessi
 
 
 async def _watch(stalls: list[float], memory: list[int]) -> None:
-    """Note until cancelled how late each turn comes, and the memory in use."""
+    """Record the delay of each timer and the memory in use, until cancelled."""
     last = time.perf_counter()
     while True:
         await asyncio.sleep(TICK)
         now = time.perf_counter()
         stalls.append(now - last - TICK)
         memory.append(_rss_kb())
-        # What this task itself took is nobody's stall.
+        # Excludes the time of the measurement itself.
         last = time.perf_counter()
 
 
 async def _at_once(
     session: PlastiqSession, calls: int
 ) -> tuple[int, float, float, int]:
-    """Return errors, seconds, the longest stall in seconds, and the peak in KB."""
+    """Return the errors, the duration and longest stall in seconds, the peak in KB."""
     stalls: list[float] = []
     memory: list[int] = []
     watcher = asyncio.create_task(_watch(stalls, memory))
@@ -117,7 +117,7 @@ async def _at_once(
 
 async def _measure_bursts(url: str, transport: TransportName, waiting: int) -> Burst:
     async with _session(url, transport, 120.0) as session:
-        # All connections are there: what grows from here is the waiting calls.
+        # Open all connections first, so that the growth is due to waiting calls.
         await _at_once(session, CONNECTIONS)
         gc.collect()
         before = _rss_kb()
@@ -137,7 +137,7 @@ async def _measure_bursts(url: str, transport: TransportName, waiting: int) -> B
 
 
 def measure_bursts(transport: TransportName, *, quick: bool = False) -> Burst:
-    """Measure `transport`, best in a process of its own."""
+    """Measure the bursts with `transport`; call this in a new process."""
     with running(SERVER_MS) as server:
         waiting = WAITING // 10 if quick else WAITING
         return asyncio.run(_measure_bursts(server.url, transport, waiting))
@@ -156,22 +156,22 @@ async def _loop(url: str, transport: TransportName, calls: int) -> list[Sample]:
 
 
 def measure_loop(transport: TransportName, calls: int) -> list[Sample]:
-    """Make so many calls, 50 at a time, and look at the process in between."""
+    """Make `calls` calls, 50 at a time, and sample the process at intervals."""
     with running() as server:
         return asyncio.run(_loop(server.url, transport, calls))
 
 
 def is_flat(samples: list[Sample]) -> bool:
-    """Tell whether nothing grew once the process was warm."""
+    """Return whether memory and descriptors did not grow after the warm-up."""
     warm, last = samples[WARM_UP - 1], samples[-1]
     return (
-        last.rss_kb - warm.rss_kb <= MOST_GROWTH_KB
+        last.rss_kb - warm.rss_kb <= MAX_GROWTH_KB
         and last.descriptors <= warm.descriptors
     )
 
 
 def table(bursts: list[Burst]) -> str:
-    """Return the table of the bursts."""
+    """Return the Markdown table of the bursts."""
     head = (
         f"| transport | {AT_ONCE} at once: errors | seconds (ideal 1.0) "
         "| longest stall, ms | calls waiting | errors | KB each |"
@@ -193,10 +193,10 @@ def table(bursts: list[Burst]) -> str:
 
 
 def main() -> None:
-    """Measure both transports, and print."""
+    """Measure both transports, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=20_000, help="of the long loop")
-    parser.add_argument("--quick", action="store_true", help="a look, in seconds")
+    parser.add_argument("--quick", action="store_true", help="few calls")
     options = parser.parse_args()
     calls = 2000 if options.quick else options.calls
     print(f"Python {platform.python_version()}\n")

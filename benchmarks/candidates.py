@@ -1,7 +1,7 @@
-"""The clients that are compared: each opens with one call to make again and again.
+"""The clients that are compared.
 
-Those that are not ours do the least that the API accepts, and give untyped results:
-no trace ID, no retries, no deadline over the whole call.
+The other clients make the smallest request that the API accepts, without a trace ID,
+retries or a deadline, and return untyped results.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Call = Callable[[], Awaitable[object]]
 Candidate = Callable[
     [str, ssl.SSLContext | bool, int], AbstractAsyncContextManager[Call]
 ]
-"""Takes the URL, how to verify its certificate, and how many connections to keep."""
+"""Context manager that takes base URL, `verify` and pool size, and yields a call."""
 
 
 @asynccontextmanager
@@ -39,7 +39,7 @@ async def ours(
     *,
     transport: Literal["httpx", "aiohttp"] = "httpx",
 ) -> AsyncIterator[Call]:
-    """Open this library, by default with its default transport."""
+    """Open a `PlastiqSession`."""
     async with PlastiqSession(
         TOKEN,
         base_url=url,
@@ -74,7 +74,7 @@ async def plain_httpx(
 async def plain_httpx_aiohttp(
     url: str, verify: ssl.SSLContext | bool, connections: int
 ) -> AsyncIterator[Call]:
-    """Open `httpx.AsyncClient` on the transport of httpx-aiohttp."""
+    """Open `httpx.AsyncClient` with the transport of httpx-aiohttp."""
     transport = AiohttpTransport(
         verify=verify,
         limits=_limits(connections),
@@ -90,10 +90,10 @@ async def plain_httpx_aiohttp(
 
 
 def _limits(connections: int) -> httpx.Limits:
-    """Return the default limits of httpx, but for more connections where needed.
+    """Return the default limits of httpx, with a larger pool if needed.
 
-    To keep more than its default of 20 idle connections would be no favour: httpcore
-    looks at each of them for each request, which here takes twice the CPU and more.
+    The number of idle connections stays at its default of 20, because httpcore scans
+    all of them for each request. More of them would at least double the CPU time.
     """
     return httpx.Limits(
         max_connections=max(100, connections), max_keepalive_connections=20
@@ -126,8 +126,8 @@ async def plain_aiohttp(
 
         async def call() -> object:
             async with client.post("/client-secrets", json=PAYLOAD) as response:
-                answer: object = await response.json()
-                return answer
+                result: object = await response.json()
+                return result
 
         yield call
 

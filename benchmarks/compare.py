@@ -1,8 +1,8 @@
-"""Compares this library with what one would use instead: prints tables of medians.
+"""Comparison of this library with httpx and aiohttp, as tables of medians.
 
-Run it as ``python -m benchmarks.compare``. It starts its own servers, each a process of
-its own, and measures all candidates in turn in one process: without and with a delay
-of 50 ms in the server, and over TLS. At the end it holds the goals against the results.
+Run it as ``python -m benchmarks.compare``. Each server is a process of its own. All
+clients are measured in turn in one process: on loopback, with a server delay of 50 ms,
+and over TLS. The last table compares the results with the goals.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SCENARIOS = {LOOPBACK: 0.0, "server with 50 ms delay": 50.0, "TLS": 0.0}
 
 
 def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """Return a new certificate's file in `folder`, and the context that trusts it."""
+    """Return the file of a new certificate, and a context that trusts it."""
     authority = trustme.CA()
     path = folder / "certificate.pem"
     issued = authority.issue_cert("127.0.0.1")
@@ -41,14 +41,14 @@ def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
 
 
 def calls_for(scenario: str, concurrency: int, calls: int) -> int:
-    """Return how many calls make a sample: fewer where the server makes them wait."""
+    """Return the number of calls per sample; smaller if the server has a delay."""
     if SCENARIOS[scenario]:
         return max(20, 8 * concurrency)
     return max(calls, 4 * concurrency)
 
 
 def compare(concurrencies: list[int], calls: int, rounds: int) -> list[Cell]:
-    """Measure all scenarios."""
+    """Measure all scenarios, and print their tables."""
     cells = []
     with tempfile.TemporaryDirectory() as folder:
         path, context = certificate(Path(folder))
@@ -71,22 +71,22 @@ def compare(concurrencies: list[int], calls: int, rounds: int) -> list[Cell]:
 
 
 def main() -> None:
-    """Read the arguments, measure and print."""
+    """Parse the arguments, measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--calls", type=int, default=500, help="in each sample")
+    parser.add_argument("--calls", type=int, default=500, help="calls per sample")
     parser.add_argument(
         "--concurrency", type=int, nargs="+", default=[1, 10, 50, 200], metavar="C"
     )
-    parser.add_argument("--quick", action="store_true", help="a look, in seconds")
-    parser.add_argument("--json", type=Path, help="where to write the results")
+    parser.add_argument("--quick", action="store_true", help="few calls")
+    parser.add_argument("--json", type=Path, help="file for the results")
     options = parser.parse_args()
     if options.quick:
         options.rounds, options.calls, options.concurrency = 1, 100, [1, 50]
     print(f"Python {platform.python_version()}, medians of {options.rounds}\n")
     bursts = []
     for name in burst.TRANSPORTS:
-        # In a process of its own, whose memory nothing else has been through.
+        # A new process, so that its memory is not affected by other measurements.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             measured = pool.submit(burst.measure_bursts, name, quick=options.quick)
             bursts.append(measured.result())

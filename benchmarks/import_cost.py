@@ -1,7 +1,7 @@
-"""What the import and a new session cost, against httpx in the same run.
+"""Cost of the import and of a new session, compared with httpx.
 
-Prints medians over interleaved rounds; run it in an environment that has nothing but
-the run-time dependencies, since others make `import httpx` dearer.
+Prints medians over interleaved rounds. Run it in an environment that contains only the
+run-time dependencies, because other packages slow down `import httpx`.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ ROUNDS = 15
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Return how long `work` takes."""
+    """Return the duration of `work()`, in seconds."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
 def interpreter(code: str) -> Callable[[], object]:
-    """Return what runs `code` in an interpreter of its own."""
+    """Return a callable that runs `code` in a new interpreter."""
     return lambda: subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def medians(candidates: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Return each candidate's median duration in seconds, rounds interleaved."""
+    """Return the median duration of each candidate, in seconds."""
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(ROUNDS):
         for name, work in candidates.items():
@@ -42,7 +42,7 @@ def medians(candidates: dict[str, Callable[[], object]]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, and print two lines."""
+    """Measure, and print the results."""
     imports = medians(
         {
             "nothing": interpreter("pass"),

@@ -1,4 +1,4 @@
-"""Puts load on the candidates and takes their times, interleaved in one process."""
+"""Load generator and measurement of the clients, interleaved in one process."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from benchmarks.candidates import CANDIDATES, Call
 from benchmarks.server import Running
 
 WARM_UP = 100
-# So many calls of each caller do not count, at the start of each sample.
+# Number of uncounted calls per caller at the start of each sample.
 RAMP_TURNS = 2
 
 
 @attrs.frozen(kw_only=True)
 class Cell:
-    """What was measured of one candidate at one concurrency.
+    """Results of one client at one concurrency.
 
     Attributes:
-        scenario: What server it was.
-        concurrency: How many callers there were at once.
+        scenario: The name of the scenario.
+        concurrency: The number of concurrent calls.
         candidate: The name of the client.
-        cpu_us: CPU time of the client process for each call, in microseconds.
-        per_second: Calls in a second.
-        p50_ms: The median latency in milliseconds.
-        p99_ms: The latency in milliseconds that 1 in 100 calls exceeds.
-        server_share: The server's use of its one core, from 0 to 1.
+        cpu_us: The CPU time of the client process per call, in microseconds.
+        per_second: The number of calls per second.
+        p50_ms: The median latency, in milliseconds.
+        p99_ms: The 99th percentile of the latency, in milliseconds.
+        server_share: The server's utilisation of its core, from 0 to 1.
     """
 
     scenario: str
@@ -65,11 +65,11 @@ async def run(
     """Make calls, `concurrency` at a time, and return their latencies in seconds.
 
     Args:
-        call: What to call.
-        calls: How often, to be counted.
-        concurrency: How many callers there are.
-        ramp: How often before that.
-        begin: Called in between.
+        call: The async function to call.
+        calls: The number of counted calls.
+        concurrency: The number of concurrent calls.
+        ramp: The number of uncounted calls at the start.
+        begin: Called before the first counted call.
     """
     latencies: list[float] = []
 
@@ -88,7 +88,7 @@ async def run(
 async def _sample(
     call: Call, calls: int, concurrency: int, server: psutil.Process
 ) -> tuple[float, ...]:
-    """Return the figures of a `Cell` for one round, in their order there."""
+    """Return the figures of one round, in the order of the attributes of `Cell`."""
 
     def clocks() -> tuple[float, float, float]:
         times = server.cpu_times()
@@ -125,7 +125,7 @@ async def measure(
     calls: int,
     rounds: int,
 ) -> list[Cell]:
-    """Measure all candidates, each `rounds` times in turn, and return the medians."""
+    """Return the medians of all clients over `rounds` interleaved rounds."""
     process = psutil.Process(server.pid)
     samples: dict[str, list[tuple[float, ...]]] = {name: [] for name in CANDIDATES}
     async with AsyncExitStack() as stack:
@@ -137,7 +137,7 @@ async def measure(
             await run(call, max(WARM_UP, 2 * concurrency), concurrency)
             opened.append((name, call))
         for number in range(rounds):
-            # Another one begins in each round.
+            # Each round starts with another client.
             first = number % len(opened)
             for name, call in opened[first:] + opened[:first]:
                 figures = await _sample(call, calls, concurrency, process)

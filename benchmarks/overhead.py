@@ -1,7 +1,7 @@
-"""What a whole ``create()`` costs above httpx itself, without any network.
+"""Overhead of ``create()`` compared with `httpx.AsyncClient.send`, without a network.
 
-Compares it with `httpx.AsyncClient.send` of a request that is ready, with auth; both
-on a transport that does nothing. Prints medians over interleaved rounds.
+`send` gets a prepared request and uses auth. Both use a transport that does no I/O.
+Prints medians over interleaved rounds.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from benchmarks.server import BODY
 from plastiq_async import PlastiqSession
 
 URL = "http://127.0.0.1"
-# Cancelled timers leave an event loop only when that turns.
+# The event loop removes cancelled timers only when it runs.
 CALLS_PER_TURN = 50
 
 
-class Nothing(httpx.AsyncBaseTransport):
-    """Answers at once."""
+class NullTransport(httpx.AsyncBaseTransport):
+    """Transport that returns a response without I/O."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer with the request's trace ID, as the contract says."""
+        """Return a response with the request's trace ID."""
         return httpx.Response(
             200,
             headers=[
@@ -43,24 +43,24 @@ class Nothing(httpx.AsyncBaseTransport):
 
 
 class Bearer(httpx.Auth):
-    """The least that auth can be."""
+    """Minimal bearer authentication."""
 
     def auth_flow(
         self, request: httpx.Request
     ) -> Generator[httpx.Request, httpx.Response, None]:
-        """Send `request` with the token."""
+        """Add the access token to `request`."""
         request.headers["Authorization"] = f"Bearer {TOKEN}"
         yield request
 
 
 @attrs.frozen
 class Overhead:
-    """Microseconds per call.
+    """CPU times per call, in microseconds.
 
     Attributes:
-        create: Of ``session.client_secrets.create()``.
-        send: Of `httpx.AsyncClient.send`.
-        ratio: The median of the rounds' ratios.
+        create: The time of ``session.client_secrets.create()``.
+        send: The time of `httpx.AsyncClient.send`.
+        ratio: The median of the ratios of all rounds.
     """
 
     create: float
@@ -69,7 +69,7 @@ class Overhead:
 
 
 async def _time(call: Call, calls: int) -> float:
-    """Return the CPU microseconds per call."""
+    """Return the CPU time per call, in microseconds."""
     gc.collect()
     started = time.process_time()
     for number in range(calls):
@@ -80,7 +80,7 @@ async def _time(call: Call, calls: int) -> float:
 
 
 async def measure(calls: int = 1000, rounds: int = 15) -> Overhead:
-    """Measure both, one after the other, `rounds` times."""
+    """Measure both in turn, `rounds` times."""
     request = httpx.Request(
         "POST",
         f"{URL}/client-secrets",
@@ -92,8 +92,8 @@ async def measure(calls: int = 1000, rounds: int = 15) -> Overhead:
         json=PAYLOAD,
     )
     async with (
-        httpx.AsyncClient(transport=Nothing(), auth=Bearer()) as client,
-        PlastiqSession(TOKEN, base_url=URL, transport=Nothing()) as session,
+        httpx.AsyncClient(transport=NullTransport(), auth=Bearer()) as client,
+        PlastiqSession(TOKEN, base_url=URL, transport=NullTransport()) as session,
     ):
 
         async def send() -> object:

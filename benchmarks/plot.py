@@ -1,4 +1,4 @@
-"""Draws what ``python -m benchmarks.compare --json FILE`` wrote.
+"""Bar chart of the results of ``python -m benchmarks.compare --json FILE``.
 
 Run it as ``python -m benchmarks.plot FILE docs/benchmark.svg``.
 """
@@ -23,7 +23,7 @@ COLOURS = dict(
 
 
 def draw(cells: list[Cell], python: str) -> Figure:
-    """Return one group of bars for each concurrency, a bar for each client."""
+    """Return a chart with a group of bars per concurrency, and a bar per client."""
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     axes = figure.add_subplot()
     concurrencies = sorted({cell.concurrency for cell in cells})
@@ -44,10 +44,12 @@ def draw(cells: list[Cell], python: str) -> Figure:
 
 
 def main() -> None:
-    """Read the results and write the picture."""
+    """Read the results, and write the chart."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path)
-    parser.add_argument("picture", type=Path, help="its ending says the format")
+    parser.add_argument(
+        "picture", type=Path, help="file to write; its suffix selects the format"
+    )
     arguments = parser.parse_args()
     results = json.loads(arguments.results.read_text(encoding="utf-8"))
     cells = [Cell(**cell) for cell in results["cells"]]

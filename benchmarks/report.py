@@ -1,4 +1,4 @@
-"""Words the results as Markdown."""
+"""Markdown tables of the results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _by_client(cells: list[Cell]) -> dict[str, Cell]:
 
 
 def table(scenario: str, cells: list[Cell]) -> str:
-    """Return the table of one scenario."""
+    """Return the Markdown table of one scenario."""
     lines = [f"### {scenario}\n", HEAD]
     for concurrency, group in groupby(cells, key=lambda cell: cell.concurrency):
         clients = _by_client(list(group))
@@ -47,13 +47,13 @@ def table(scenario: str, cells: list[Cell]) -> str:
 
 @attrs.frozen
 class Goal:
-    """One line of the table of goals.
+    """A row of the table of goals.
 
     Attributes:
-        what: What is measured.
-        value: The measured figure.
-        most: The goal: at most this.
-        stretch: What would be better still.
+        what: The name of the measurement.
+        value: The measured value.
+        most: The goal, an upper limit.
+        stretch: The stretch goal, a lower upper limit.
     """
 
     what: str
@@ -62,7 +62,7 @@ class Goal:
     stretch: float
 
     def line(self) -> str:
-        """Return its line of the table."""
+        """Return the row in Markdown."""
         met = "missed"
         if self.value <= self.most:
             met = "stretch" if self.value <= self.stretch else "met"
@@ -70,7 +70,7 @@ class Goal:
         return f"| {self.what} | {figures} | {met} |"
 
 
-# Which client against which, at what concurrency: at most this; better still.
+# Client, client to compare with, concurrency, goal for the CPU ratio, stretch goal.
 _RATIOS = (
     (OURS, HTTPX, 1, 1.05, 0.95),
     (OURS, HTTPX, 50, 0.5, 0.4),
@@ -84,9 +84,9 @@ def goals(cells: list[Cell], above: Overhead, bursts: list[Burst]) -> list[str]:
     """Return the lines of the table of goals.
 
     Args:
-        cells: Those of plain loopback.
-        above: The cost of a call without any network.
-        bursts: Those of each transport.
+        cells: The results on loopback.
+        above: The overhead of a call without a network.
+        bursts: The bursts of each transport.
     """
     found = []
     for name, against, concurrency, most, stretch in _RATIOS:

@@ -1,8 +1,8 @@
-"""The server of the benchmarks: answers as the contract says, and does nothing else.
+"""Benchmark server: returns a valid response to every request.
 
-An asyncio protocol that looks for the end of a request and for its trace ID; it parses
-no more, so that the clients are what is measured. `running` starts it as a process of
-its own, which prints its port and ends with its stdin.
+It is an asyncio protocol that parses only the end of a request and its trace ID, so
+that the clients are the bottleneck. `running` starts it as a process of its own, which
+prints its port and exits when its stdin is closed.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ START = HEAD % len(BODY)
 END = b"\r\n\r\n" + BODY
 
 
-class Answers(asyncio.Protocol):
-    """One connection: an answer for each request, after the delay.
+class Responder(asyncio.Protocol):
+    """Protocol of one connection, which responds to each request after a delay.
 
     Args:
-        delay: Seconds to wait before each answer.
+        delay: The delay before each response, in seconds.
     """
 
     def __init__(self, delay: float) -> None:
@@ -36,12 +36,12 @@ class Answers(asyncio.Protocol):
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport to answer through."""
+        """Store the transport."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 -- it is TCP
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer what is complete: our bodies end with a brace, headers never do."""
+        """Respond to a complete request, which alone ends with a brace."""
         request = self._buffer + data
         if not request.endswith(b"}"):
             self._buffer = request
@@ -49,19 +49,19 @@ class Answers(asyncio.Protocol):
         self._buffer = b""
         start = request.lower().find(b"\r\ntrace-id:")
         trace = request[start : request.find(b"\r\n", start + 2)] if start >= 0 else b""
-        answer = START + trace + END
+        response = START + trace + END
         if self._delay:
             loop = asyncio.get_running_loop()
-            loop.call_later(self._delay, self._transport.write, answer)
+            loop.call_later(self._delay, self._transport.write, response)
         else:
-            self._transport.write(answer)
+            self._transport.write(response)
 
 
 async def serve(delay: float, context: ssl.SSLContext | None) -> None:
-    """Serve until stdin ends."""
+    """Serve until stdin is closed."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: Answers(delay), "127.0.0.1", 0, ssl=context, backlog=4096
+        lambda: Responder(delay), "127.0.0.1", 0, ssl=context, backlog=4096
     )
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
@@ -73,8 +73,8 @@ class Running:
     """A server process.
 
     Attributes:
-        url: The address to call.
-        pid: The process, to look at its use of CPU.
+        url: The base URL.
+        pid: The process ID.
     """
 
     url: str
@@ -83,20 +83,20 @@ class Running:
 
 @contextmanager
 def running(delay_ms: float = 0, certificate: Path | None = None) -> Iterator[Running]:
-    """Run a server for the length of the block.
+    """Run a server during the block.
 
     Args:
-        delay_ms: Milliseconds to wait before each answer.
-        certificate: The PEM file of a certificate and its key; without it, no TLS.
+        delay_ms: The delay before each response, in milliseconds.
+        certificate: The PEM file of a certificate and its key; None to use no TLS.
 
     Yields:
-        Where it is.
+        The server.
     """
     command = [sys.executable, __file__, f"--delay-ms={delay_ms}"]
     if certificate:
         command.append(f"--certificate={certificate}")
     pipe = subprocess.PIPE
-    # To leave the block closes stdin, at which the process ends, and waits for it.
+    # Leaving the block closes stdin and waits for the process to exit.
     with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
         assert process.stdout is not None  # noqa: S101 -- it is a pipe
         port = int(process.stdout.readline())
@@ -108,7 +108,7 @@ def running(delay_ms: float = 0, certificate: Path | None = None) -> Iterator[Ru
 
 
 def main() -> None:
-    """Read the arguments and serve."""
+    """Parse the arguments, and serve."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--delay-ms", type=float, default=0)
     parser.add_argument("--certificate", type=Path, help="PEM file with its key")
