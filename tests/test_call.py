@@ -317,6 +317,7 @@ attempt_lists = st.lists(
 )
 
 
+@pytest.mark.slow
 @many
 @given(kind=st.sampled_from(sorted(OPERATIONS)), attempts=attempt_lists)
 def test_any_attempts(kind: str, attempts: list[Attempt]) -> None:

@@ -164,6 +164,7 @@ def test_no_query() -> None:
 segments = st.text(min_size=1).filter(lambda value: value not in {".", ".."})
 
 
+@pytest.mark.slow
 @many
 @given(
     payer=segments,
@@ -348,6 +349,7 @@ tokens = st.from_regex(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,4}", fullmatch=True)
 texts = st.from_regex(rb"[!-~]([ -~]{0,3}[!-~])?", fullmatch=True)
 
 
+@pytest.mark.slow
 @many
 @given(
     st.lists(

@@ -246,6 +246,7 @@ def test_polls_do_not_lengthen_the_back_off() -> None:
     assert wait == 0.5
 
 
+@pytest.mark.slow
 @given(
     status=st.sampled_from([*sorted(TRANSIENT), 409, 400]),
     retry_after=st.none() | st.floats(0, 90),

@@ -114,6 +114,7 @@ WORDS = st.text("abcXYZ0189", min_size=1, max_size=12)
 GLUE = st.sampled_from([" ", "  ", ", ", "-", ": ", '"', "_", "(", "\n"])
 
 
+@pytest.mark.slow
 @given(
     secret=st.text("0123456789", min_size=3, max_size=19) | WORDS,
     words=st.lists(st.tuples(WORDS | st.uuids().map(str), GLUE), max_size=5),
@@ -136,6 +137,7 @@ def test_no_secret_survives(
             assert word in masked
 
 
+@pytest.mark.slow
 @given(st.text(), st.sets(WORDS))
 def test_text_without_secrets(text: str, secrets: set[str]) -> None:
     """A text that contains no secret is unchanged."""
@@ -144,6 +146,7 @@ def test_text_without_secrets(text: str, secrets: set[str]) -> None:
     assert mask(text, secrets) == text
 
 
+@pytest.mark.slow
 @given(st.uuids(), st.sets(st.text("0123456789abcdef", min_size=1, max_size=12)))
 def test_uuid_is_intact(uuid: UUID, secrets: set[str]) -> None:
     """A UUID is never masked, even if one of its groups equals a secret."""
@@ -151,6 +154,7 @@ def test_uuid_is_intact(uuid: UUID, secrets: set[str]) -> None:
     assert str(uuid) in mask(text, secrets)
 
 
+@pytest.mark.slow
 @given(st.lists(WORDS | GLUE).map("".join), WORDS, WORDS)
 def test_length_is_hidden(text: str, one: str, other: str) -> None:
     """The mask does not reveal the length of the secret."""

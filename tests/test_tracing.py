@@ -77,6 +77,7 @@ def test_decorator() -> None:
     assert first != second
 
 
+@pytest.mark.slow
 async def test_tasks_inherit() -> None:
     """Tasks that are started in a context, and only those, inherit its trace ID."""
     seen: dict[str, UUID | None] = {}

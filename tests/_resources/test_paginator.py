@@ -315,6 +315,7 @@ async def test_cancelled_in_the_middle(fake: FakeWithWidgets) -> None:
     assert offsets_of(fake) == [0, 2, 2, 4]
 
 
+@pytest.mark.slow
 async def test_left_early(fake: FakeWithWidgets) -> None:
     """A loop that is left leaves nothing behind that somebody has to close."""
     async with session_with(fake, max_connections=1) as session:
@@ -335,6 +336,7 @@ async def test_left_early(fake: FakeWithWidgets) -> None:
 # --- each page is a call of its own ---
 
 
+@pytest.mark.slow
 async def test_deadline_of_each_page(fake: FakeWithWidgets) -> None:
     """The deadline is for one page, however many follow and whatever comes between."""
     fake.delay_next(0.4, times=3)

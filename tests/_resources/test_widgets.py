@@ -50,7 +50,8 @@ UUIDS = re.compile(r"[0-9a-f]{8}-")
 ANY_CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 in_memory = pytest.mark.parametrize("wiring", MEMORY, ids="-".join, indirect=True)
-on_sockets = pytest.mark.parametrize("wiring", WIRINGS, ids="-".join, indirect=True)
+SOCKETS = [pytest.param(wiring, marks=pytest.mark.slow) for wiring in WIRINGS]
+on_sockets = pytest.mark.parametrize("wiring", SOCKETS, ids="-".join, indirect=True)
 quickly = pytest.mark.usefixtures("quick_retries")
 
 
@@ -84,7 +85,7 @@ class Spoiler:
         await self._app(scope, receive, send_spoiled if status else send)
 
 
-@pytest.fixture(params=[*MEMORY, *WIRINGS], ids="-".join)
+@pytest.fixture(params=[*MEMORY, *SOCKETS], ids="-".join)
 def wiring(request: pytest.FixtureRequest) -> tuple[str, str]:
     """Return an event loop, and "memory" or a transport that works on it."""
     loop, transport = request.param
@@ -468,6 +469,7 @@ async def test_creation_is_repeated_with_its_key(
     assert widget.response.attempts == 3
 
 
+@pytest.mark.slow
 async def test_creation_that_does_not_succeed(
     fake: FakeWithWidgets, spoiler: Spoiler, connect: Connect
 ) -> None:
@@ -490,6 +492,7 @@ async def test_creation_that_does_not_succeed(
     assert len({widget.id for widget in widgets}) == fake.widgets.created == 6
 
 
+@pytest.mark.slow
 async def test_creation_in_flight(fake: FakeWithWidgets, connect: Connect) -> None:
     """A key in flight is polled for the stored response, beyond `max_retries`."""
     fake.delay_next(0.8)
@@ -516,6 +519,7 @@ async def test_creation_in_flight(fake: FakeWithWidgets, connect: Connect) -> No
     assert keys_of(fake) == [key] * 4
 
 
+@pytest.mark.slow
 @in_memory
 async def test_creation_in_flight_until_the_deadline(
     fake: FakeWithWidgets, connect: Connect
@@ -783,6 +787,7 @@ async def cancel(call: Callable[[], Awaitable[object]], fake: FakeWithWidgets) -
         tasks.cancel_scope.cancel()
 
 
+@pytest.mark.slow
 async def test_cancelled(
     fake: FakeWithWidgets, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:

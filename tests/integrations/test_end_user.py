@@ -156,6 +156,7 @@ def test_forwarded_element(element: str, ip: str | None) -> None:
     assert found.ip == ip
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.text('for="\\;,.:[]0123456789 \t_a', max_size=60), st.booleans())
 def test_strangers_change_nothing(forged: str, same_line: bool) -> None:

@@ -84,6 +84,7 @@ async def test_key_must_be_a_uuid4(key: str) -> None:
     assert fake.widgets.created == 0
 
 
+@pytest.mark.slow
 async def test_key_in_flight() -> None:
     """A key is in flight while its first response is delayed, and then replays."""
     fake = FakeWithWidgets()
