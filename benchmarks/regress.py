@@ -122,7 +122,7 @@ def main() -> None:
     """Read the arguments, unpack the earlier commit, and compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("commit", help="such as 4d1833b")
-    parser.add_argument("--calls", type=int, default=1500)
+    parser.add_argument("--calls", type=int, default=500)
     arguments = parser.parse_args()
     root = Path(__file__).parents[1]
     archive = subprocess.run(
