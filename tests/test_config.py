@@ -12,6 +12,7 @@ import pytest
 from plastiq_async import ConfigurationError, PlastiqSession
 from plastiq_async._config import (
     check_count,
+    check_http_hosts,
     check_max_retries,
     check_timeout,
     resolve_access_token,
@@ -50,6 +51,11 @@ BAD_URLS = [
     ("HTTP://a.example", "a URL of https"),
     ("http://connect.plastiq.com/api", "a URL of https"),
     ("http://10.0.0.1", "a URL of https"),
+    ("http://127.1", "a URL of https"),
+    ("http://127.0.0.1.", "a URL of https"),
+    ("http://[::ffff:10.0.0.1]", "a URL of https"),
+    ("http://a.example\\.localhost", "a URL of https"),
+    ("http://localhost..", "an absolute URL"),
     ("http://0.0.0.0", "a URL of https"),
     ("http://127.0.0.1.a.example", "a URL of https"),
     ("http://localhost.a.example", "a URL of https"),
@@ -63,6 +69,7 @@ def load(**changes: Any) -> SimpleNamespace:
         "access_token": "token",
         "environment": None,
         "base_url": None,
+        "allow_http_hosts": (),
         "timeout": 30.0,
         "max_retries": 2,
         "max_connections": 100,
@@ -70,7 +77,11 @@ def load(**changes: Any) -> SimpleNamespace:
     given = arguments | changes
     return SimpleNamespace(
         access_token=resolve_access_token(given["access_token"]),
-        base_url=resolve_base_url(given["base_url"], given["environment"]),
+        base_url=resolve_base_url(
+            given["base_url"],
+            given["environment"],
+            check_http_hosts(given["allow_http_hosts"]),
+        ),
         timeout=check_timeout(given["timeout"]),
         max_retries=check_max_retries(given["max_retries"]),
         max_connections=check_count(
@@ -212,12 +223,91 @@ def test_bad_environment_of_environment(monkeypatch: pytest.MonkeyPatch) -> None
         ("http://127.0.0.1:8642", "http://127.0.0.1:8642"),
         ("http://127.9.9.9", "http://127.9.9.9"),
         ("http://[::1]:8642", "http://[::1]:8642"),
+        ("http://[0:0:0:0:0:0:0:1]", "http://[0:0:0:0:0:0:0:1]"),
+        ("http://[::ffff:127.0.0.1]", "http://[::ffff:127.0.0.1]"),
+        ("http://localhost.:8642", "http://localhost.:8642"),
+        ("http://plastiq.localhost", "http://plastiq.localhost"),
+        ("http://A.B.LOCALHOST:1", "http://A.B.LOCALHOST:1"),
         ("https://[2001:db8::1]", "https://[2001:db8::1]"),
     ],
 )
 def test_base_url(given: str, kept: str) -> None:
     """Https to anywhere and http to this machine are kept, without the last slash."""
     assert load(base_url=given).base_url == kept
+
+
+ALLOWED = ["plastiq-fake", "PLASTIQ-FAKE.", "10.0.0.5", "[fd00:0::5]"]
+
+
+@pytest.mark.parametrize("setting", ["base_url", "PLASTIQ_BASE_URL"])
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("http://plastiq-fake:8642/api", True),
+        ("http://Plastiq-Fake.", True),
+        ("http://10.0.0.5", True),
+        ("http://[::ffff:10.0.0.5]", True),
+        ("http://[fd00::5]:8642", True),
+        ("http://127.0.0.1", True),
+        ("http://a.plastiq-fake", False),
+        ("http://plastiq-fake.example", False),
+        ("http://plastiq-fake@a.example", False),
+        ("http://10.0.0.6", False),
+        ("http://[fd00::6]", False),
+    ],
+)
+def test_allowed_hosts(
+    setting: str, url: str, allowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Http to the hosts that the developer names is kept, and to no other."""
+    changes: dict[str, Any] = {"allow_http_hosts": ALLOWED}
+    if setting == "base_url":
+        changes[setting] = url
+    else:
+        monkeypatch.setenv(setting, url)
+    if allowed:
+        assert load(**changes).base_url == url
+    else:
+        assert refusal(**changes).startswith(f"{setting} must ")
+
+
+def test_allowed_hosts_in_code_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable allows a host, and the refusal does not advise to."""
+    monkeypatch.setenv("PLASTIQ_ALLOW_HTTP_HOSTS", "a.example")
+    assert "allow_http_hosts" not in refusal(base_url="http://a.example")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "plastiq-fake",
+        b"plastiq-fake",
+        None,
+        5,
+        [""],
+        ["a", None],
+        [5],
+        [b"a"],
+        ["*"],
+        ["*.example"],
+        ["http://s3cr3t"],
+        ["s3cr3t:8642"],
+        ["user:s3cr3t@a"],
+        ["a b"],
+        ["\u00e9.example"],
+    ],
+)
+def test_bad_allowed_hosts(value: object) -> None:
+    """What is no iterable of host names is refused, and not repeated."""
+    message = refusal(allow_http_hosts=value)
+    assert message.startswith("allow_http_hosts must be an iterable of host names")
+    assert "s3cr3t" not in message
+
+
+@pytest.mark.parametrize("value", [(), [], {"a"}, frozenset({"a"}), iter(["a", "a"])])
+def test_iterables_of_allowed_hosts(value: object) -> None:
+    """Any iterable will do."""
+    assert load(allow_http_hosts=value).base_url == SANDBOX
 
 
 def test_length_of_base_url() -> None:

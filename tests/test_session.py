@@ -87,7 +87,14 @@ async def test_options_of_a_view(fake_plastiq: FakePlastiq) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"timeout": 0}, {"timeout": float("nan")}, {"max_retries": -1}]
+    "options",
+    [
+        {"timeout": 0},
+        {"timeout": float("nan")},
+        {"attempt_timeout": 0},
+        {"attempt_timeout": float("inf")},
+        {"max_retries": -1},
+    ],
 )
 async def test_bad_options_of_a_view(
     options: dict[str, Any], fake_plastiq: FakePlastiq
@@ -96,6 +103,8 @@ async def test_bad_options_of_a_view(
     async with fake_session(fake_plastiq) as session:
         with pytest.raises(ConfigurationError, match=next(iter(options))):
             session.with_options(**options)
+    with pytest.raises(ConfigurationError, match=rf"^{next(iter(options))} must be"):
+        PlastiqSession(TOKEN, **options)
 
 
 async def test_no_cookies() -> None:
@@ -106,3 +115,8 @@ async def test_no_cookies() -> None:
                 secret = await session.client_secrets.create(PAYER)
                 assert "Set-Cookie" not in secret.response.headers
     assert [request.header("Cookie") for request in server.requests] == ["", ""]
+
+
+def test_repr_of_an_incomplete_session() -> None:
+    """A crash report of a constructor that raised can show the session."""
+    assert repr(object.__new__(PlastiqSession)) == "<PlastiqSession (incomplete)>"

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import attrs
 import httpx
@@ -15,6 +16,7 @@ from plastiq_async._codec import api_converter
 from plastiq_async._config import (
     Environment,
     check_count,
+    check_http_hosts,
     check_max_retries,
     check_timeout,
     resolve_access_token,
@@ -27,7 +29,7 @@ from plastiq_async._quota import RetryQuota
 from plastiq_async._request import RequestBuilder
 from plastiq_async._resources.client_secrets import ClientSecrets
 from plastiq_async._retry import RetryLoop
-from plastiq_async._transport.bounded import BoundedTransport
+from plastiq_async._secrets import hide
 from plastiq_async._transport.make import TransportName, make_transport
 from plastiq_async.errors import ConfigurationError
 from plastiq_async.middleware import Middleware, TraceId
@@ -44,15 +46,20 @@ class PlastiqSession:
     and on trio.
 
     Args:
-        access_token: The access token, or an async callable that returns it. The
-            callable is called at the first request, and again after a 401. Default:
+        access_token: The access token, or a callable, async or not, that returns it.
+            The callable is called at the first request, and again after a 401. Default:
             ``PLASTIQ_ACCESS_TOKEN``.
-        environment: ``"sandbox"`` or ``"production"``. Default:
-            ``PLASTIQ_ENVIRONMENT``, else the sandbox.
+        environment: ``"sandbox"``, which is Plastiq's, or ``"production"``. Default:
+            ``PLASTIQ_ENVIRONMENT``, else ``"sandbox"``.
         base_url: API base URL; takes precedence over `environment`. Default:
             ``PLASTIQ_BASE_URL``, unless `environment` is given. ``http://`` is for
-            loopback hosts only.
+            loopback hosts only: ``localhost`` and the names below it, 127.0.0.0/8 and
+            ::1. No proxy of the environment is used for it.
         timeout: Deadline of a whole call in seconds, retries and waits included.
+        attempt_timeout: Time limit of one attempt in seconds, from the moment at which
+            the request begins to leave. The call is retried after it. It applies to
+            operations that do no harm if they are sent twice and carry no idempotency
+            key; all others wait for their response until `timeout`.
         max_retries: Retries after the first attempt, 0 or more.
         max_connections: Calls in flight at once, 1 or more. Further calls wait, within
             their deadline.
@@ -61,8 +68,14 @@ class PlastiqSession:
             which is closed with the session.
         middleware: Middleware, outermost first; see `plastiq_async.middleware`.
         verify: True to check the server's certificate; or the path of a file or folder
-            of CA certificates; or an `ssl.SSLContext`; or False, for tests only.
-        proxy: Proxy URL; takes precedence over the environment's.
+            of CA certificates; or an `ssl.SSLContext`; or False, for tests only. It
+            also applies to a proxy of https without an `ssl_context` of its own.
+        proxy: Proxy URL or `httpx.Proxy`; takes precedence over the environment's. With
+            a base URL of http, only a proxy on a loopback or allowed host can be used.
+        allow_http_hosts: Names or IP addresses of further hosts that may be used over
+            ``http://``, such as the local fake in another container. The access token
+            is sent to them in clear text, so that everybody on the way can read it. It
+            cannot be set by an environment variable.
         trust_env: Whether to read proxies and CA files from environment variables.
         verify_trace_id: Whether to refuse a response that carries another call's trace
             ID. Set it to False only if a gateway rewrites the header.
@@ -83,35 +96,41 @@ class PlastiqSession:
         environment: Environment | None = None,
         base_url: str | None = None,
         timeout: float = 30.0,
+        attempt_timeout: float = 10.0,
         max_retries: int = 2,
         max_connections: int = 100,
         transport: TransportName | httpx.AsyncBaseTransport = "httpx",
         middleware: Iterable[Middleware] = (),
         verify: bool | str | ssl.SSLContext = True,
         proxy: str | httpx.Proxy | None = None,
+        allow_http_hosts: Iterable[str] = (),
         trust_env: bool = True,
         verify_trace_id: bool = True,
     ) -> None:
+        # Crash reporters collect local variables.
+        access_token, proxy = hide(access_token), hide(proxy)
         set_up_logging()
         # Imports cattrs here rather than in the user's event loop.
         api_converter()
         tokens = TokenSource(resolve_access_token(access_token))
-        self._base_url = resolve_base_url(base_url, environment)
+        http_hosts = check_http_hosts(allow_http_hosts)
+        self._base_url = resolve_base_url(base_url, environment, http_hosts)
         defaults = CallDefaults(
             timeout=check_timeout(timeout),
+            attempt_timeout=check_timeout(attempt_timeout, name="attempt_timeout"),
             max_retries=check_max_retries(max_retries),
             verify_trace_id=verify_trace_id,
+            host=urlsplit(self._base_url).hostname,
         )
         check_count("max_connections", max_connections, least=1)
-        bounded = BoundedTransport(
-            make_transport(
-                transport,
-                base_url=self._base_url,
-                verify=verify,
-                proxy=proxy,
-                trust_env=trust_env,
-                max_connections=max_connections,
-            )
+        bounded = make_transport(
+            transport,
+            base_url=self._base_url,
+            verify=verify,
+            proxy=proxy,
+            http_hosts=http_hosts,
+            trust_env=trust_env,
+            max_connections=max_connections,
         )
         self._pipeline = Pipeline(
             ownership=Ownership(bounded, max_connections),
@@ -133,6 +152,7 @@ class PlastiqSession:
         self,
         *,
         timeout: float | None = None,
+        attempt_timeout: float | None = None,
         max_retries: int | None = None,
         end_user: EndUser | None = None,
     ) -> Self:
@@ -143,18 +163,26 @@ class PlastiqSession:
 
         Args:
             timeout: Deadline of a call in seconds. Default: the session's.
+            attempt_timeout: Time limit of an attempt in seconds. Default: the
+                session's.
             max_retries: Retries after the first attempt. Default: the session's.
             end_user: The person at the browser, for calls that name none. Default: the
                 session's.
 
         Raises:
-            ConfigurationError: `timeout` or `max_retries` is not usable.
+            ConfigurationError: `timeout`, `attempt_timeout` or `max_retries` is not
+                usable.
             InvalidArgumentError: `end_user` is not an `EndUser`.
         """
         current = self._pipeline.defaults
         defaults = attrs.evolve(
             current,
             timeout=current.timeout if timeout is None else check_timeout(timeout),
+            attempt_timeout=(
+                current.attempt_timeout
+                if attempt_timeout is None
+                else check_timeout(attempt_timeout, name="attempt_timeout")
+            ),
             max_retries=(
                 current.max_retries
                 if max_retries is None
@@ -193,6 +221,9 @@ class PlastiqSession:
 
     def __repr__(self) -> str:
         """Show the base URL and whether the session is closed, but not the token."""
+        if not hasattr(self, "_pipeline"):
+            # Crash reporters show the `self` of an `__init__` that raised.
+            return "<PlastiqSession (incomplete)>"
         state = "closed" if self._pipeline.ownership.closed else "open"
         return f"<PlastiqSession {self._base_url} ({state})>"
 

@@ -76,10 +76,10 @@ def test_proxy(
     refuse(setting, transport, verify=False, **options)
 
 
-def test_proxy_for_http(transport: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fault 20: an invalid proxy in the lower-case `http_proxy` is refused."""
-    monkeypatch.setenv("http_proxy", PROXIES[0])
-    refuse("HTTP_PROXY", transport, verify=False, base_url="http://127.0.0.1:9")
+def test_proxy_in_lower_case(transport: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fault 20: an invalid proxy in the lower-case `https_proxy` is refused."""
+    monkeypatch.setenv("https_proxy", PROXIES[0])
+    refuse("HTTPS_PROXY", transport, verify=False)
 
 
 @pytest.mark.parametrize("setting", ["proxy", "ALL_PROXY"])
@@ -155,6 +155,7 @@ def test_unknown_word(
     ("variables", "options"),
     [
         ({"HTTP_PROXY": "ftp://"}, {}),
+        ({"ALL_PROXY": "ftp://"}, {"base_url": "http://127.0.0.1:9"}),
         ({"HTTPS_PROXY": "ftp://", "NO_PROXY": ".plastiq.com"}, {}),
         ({"HTTPS_PROXY": "ftp://"}, {"proxy": "http://127.0.0.1:9"}),
         ({"HTTPS_PROXY": "ftp://", "SSL_CERT_DIR": "/s3cr3t"}, {"trust_env": False}),
