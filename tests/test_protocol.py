@@ -209,6 +209,34 @@ def test_no_retry_after(values: list[str]) -> None:
     assert parse_retry_after(headers_of("Retry-After", values), NOW) is None
 
 
+@pytest.mark.parametrize(
+    ("dates", "seconds"),
+    [
+        # Their clock is behind ours, ahead of it, and in another zone.
+        (["Wed, 31 Dec 2025 23:50:27 GMT"], 603.0),
+        (["Thu, 01 Jan 2026 00:00:27 GMT"], 3.0),
+        (["Thu, 01 Jan 2026 05:00:27 +0500"], 3.0),
+        (["Thu, 01 Jan 2026 00:00:31 GMT"], 0.0),
+        # Just within a day, and just not.
+        (["Fri, 02 Jan 2026 00:00:00 GMT"], 0.0),
+        (["Fri, 02 Jan 2026 00:00:01 GMT"], 30.0),
+        (["Wed, 31 Dec 2025 00:00:00 GMT"], 86_430.0),
+        (["Tue, 30 Dec 2025 23:59:59 GMT"], 30.0),
+        # None that is valid.
+        ([], 30.0),
+        ([""], 30.0),
+        (["yesterday"], 30.0),
+        (["Thu, 01 Jan 0001 00:00:00 +2359"], 30.0),
+        (["Thu, 01 Jan 2026 00:00:27 GMT"] * 2, 30.0),
+    ],
+)
+def test_clock_of_the_server(dates: list[str], seconds: float) -> None:
+    """A Retry-After date is relative to the response's Date, if that is plausible."""
+    headers = headers_of("Retry-After", ["Thu, 01 Jan 2026 00:00:30 GMT"])
+    headers += headers_of("date", dates)
+    assert parse_retry_after(headers, NOW) == seconds
+
+
 @pytest.mark.slow
 @given(
     st.lists(
@@ -222,7 +250,8 @@ def test_no_retry_after(values: list[str]) -> None:
 )
 def test_any_retry_after(values: list[str]) -> None:
     """Reading Retry-After never fails and never gives a negative number."""
-    seconds = parse_retry_after(headers_of("retry-after", values), NOW)
+    headers = headers_of("retry-after", values) + headers_of("Date", values[-1:])
+    seconds = parse_retry_after(headers, NOW)
     assert seconds is None or 0 <= seconds < float("inf")
 
 

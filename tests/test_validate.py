@@ -33,21 +33,39 @@ NO_UUIDS: list[object] = [
     "",
     SECRET,
     "8f51c396-6e29-49a6-ba5a",
-    "8f51c3966e2949a6ba5a1a31d5420158",
-    "{8f51c396-6e29-49a6-ba5a-1a31d5420158}",
-    "urn:uuid:8f51c396-6e29-49a6-ba5a-1a31d5420158",
+    "8f51c3966e2949a6ba5a1a31d542015",
+    "8f51c396-6e2949a6-ba5a-1a31d5420158",
+    "8f51c396-6e29-49a6-ba5a1a31d5420158-",
+    "{8f51c396-6e29-49a6-ba5a-1a31d5420158",
+    "8f51c396-6e29-49a6-ba5a-1a31d5420158}",
+    "{8f51c3966e2949a6ba5a1a31d5420158}}",
+    "(8f51c396-6e29-49a6-ba5a-1a31d5420158)",
+    "uuid:8f51c396-6e29-49a6-ba5a-1a31d5420158",
+    "urn:uu\N{LATIN SMALL LETTER DOTLESS I}d:8f51c396-6e29-49a6-ba5a-1a31d5420158",
+    "{urn:uuid:8f51c396-6e29-49a6-ba5a-1a31d5420158}",
     " 8f51c396-6e29-49a6-ba5a-1a31d5420158",
     "8f51c396-6e29-49a6-ba5a-1a31d5420158\n",
     "8f51c396-6e29-49a6-ba5a-1a31d542015\N{FULLWIDTH DIGIT EIGHT}",
     "8f51c39-66e29-49a6-ba5a-1a31d5420158",
     "8f51c396-6e29-49a6-ba5a-1a31d542015g",
     "_f51c396-6e29-49a6-ba5a-1a31d5420158",
+    "8f51c396_6e29_49a6_ba5a_1a31d5420158",
+    "8f51c3966e2949a6ba5a1a31d54201_8",
+    "0x51c3966e2949a6ba5a1a31d5420158",
+    "\N{ARABIC-INDIC DIGIT EIGHT}f51c3966e2949a6ba5a1a31d5420158",
     "\ud800",
     None,
     0,
     True,
     b"8f51c396-6e29-49a6-ba5a-1a31d5420158",
     [],
+]
+# What uuid4().hex, .NET's "N" and "B", and RFC 9562 write.
+OTHER_SPELLINGS = [
+    "0b4e3c1a5f0e4c1d9d560d4d1e6f7a80",
+    "{0b4e3c1a-5f0e-4c1d-9d56-0d4d1e6f7a80}",
+    "{0b4e3c1a5f0e4c1d9d560d4d1e6f7a80}",
+    "urn:uuid:0b4e3c1a-5f0e-4c1d-9d56-0d4d1e6f7a80",
 ]
 NO_HEADER_VALUES = [
     "",
@@ -101,7 +119,7 @@ def test_uuid(value: object) -> None:
     assert str(check_uuid("payer_id", value)) == str(value).lower()
 
 
-@pytest.mark.parametrize("value", NO_UUIDS)
+@pytest.mark.parametrize("value", [*NO_UUIDS, *OTHER_SPELLINGS])
 def test_no_uuid(value: object) -> None:
     """Anything else is refused by the argument's name, without repeating it."""
     with pytest.raises(InvalidArgumentError, match=r"^payer_id must be a UUID") as info:
@@ -127,10 +145,18 @@ def test_trace_id(value: UUID) -> None:
     assert check_trace_id(value) == check_trace_id(str(value)) == value
 
 
+@pytest.mark.parametrize("value", [V4, *OTHER_SPELLINGS])
+def test_spellings_of_trace_ids(value: str) -> None:
+    """A trace ID may have any usual spelling, because it comes from other software."""
+    assert str(check_trace_id(value)) == V4
+    assert str(check_trace_id(value.upper())) == V4
+
+
 @pytest.mark.parametrize(
     "value",
     [
         V1,
+        V1.replace("-", ""),
         UUID(V1),
         UUID(int=0),
         "00000000-0000-4000-0000-000000000000",  # version 4 of the wrong variant

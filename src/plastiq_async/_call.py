@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-import time
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+import anyio
 import attrs
 
 from plastiq_async._validate import check_timeout, check_trace_id
-from plastiq_async.errors import ConfigurationError
+from plastiq_async.errors import HookError, PlastiqError
 from plastiq_async.models.common import CallOptions, EndUser, check_end_user
 from plastiq_async.tracing import current_trace_id
 
@@ -37,9 +37,11 @@ class CallDefaults:
     """The settings of a session, or of a view of it, that apply to each call."""
 
     timeout: float
+    attempt_timeout: float = math.inf
     max_retries: int
     end_user: EndUser | None = None
     verify_trace_id: bool = True
+    host: str | None = None  # of the base URL
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -56,20 +58,29 @@ class Call:
     trace_text: str = attrs.Factory(lambda call: str(call.trace_id), takes_self=True)
     timeout: float
     end_user: EndUser | None = attrs.field(default=None, repr=False)
-    deadline: float = math.inf  # on the event loop's clock
-    started: float = attrs.Factory(time.perf_counter)
+    # Both on the event loop's clock, by which all durations are measured.
+    started: float = 0.0
+    deadline: float = math.inf
     attempts: int = 0
     # How many attempts only asked whether an idempotent request is done.
     polls: int = 0
     # When the latest attempt began, and the access token that it carries.
     sent_at: datetime = attrs.Factory(lambda: datetime.now(UTC))
     token: str = attrs.field(default="", repr=False)
+    # What ends the latest request at its time limit, which `sending` sets.
+    send_scope: anyio.CancelScope | None = attrs.field(default=None, repr=False)
     # What the token provider raised. It is passed on unchanged.
     provider_error: Exception | None = attrs.field(default=None, repr=False)
+    # The latest error of ours that says which call it ended.
+    described_error: PlastiqError | None = attrs.field(default=None, repr=False)
+    # What the call waits for before it sends, for the error at the deadline.
+    waiting_for: str | None = "a permit"
     _in_flight: bool = attrs.field(default=False, init=False)
     _may_have_acted: bool = attrs.field(default=False, init=False)
     # What the latest definite response cleared, should it prove to be unreadable.
     _cleared: bool = attrs.field(default=False, init=False)
+    # The status of the latest attempt, if it succeeded.
+    _success: int | None = attrs.field(default=None, init=False)
 
     @property
     def outcome_unknown(self) -> bool:
@@ -91,12 +102,17 @@ class Call:
         """Count another attempt; an earlier one in flight stays unanswered."""
         self._may_have_acted |= self._in_flight
         self._in_flight = self._cleared = False
+        self._success = None
         self.attempts += 1
         self.sent_at = datetime.now(UTC)
 
     def sending(self) -> None:
-        """Record that the request begins to leave."""
+        """Record that the request begins to leave, and start its time limit."""
         self._in_flight = True
+        # Others wait for their own response, since another try may not be safe.
+        if self.send_scope is not None and not self.needs_own_response:
+            limit = self.defaults.attempt_timeout
+            self.send_scope.deadline = anyio.current_time() + limit
 
     def not_sent(self) -> None:
         """Record that nothing of the request can have arrived after all."""
@@ -109,12 +125,19 @@ class Call:
         success = 200 <= status < 300  # noqa: PLR2004
         if self.already_deleted(status):
             return
+        if success:
+            self._success = status
         if (success and readable) or (error and status not in _INCONCLUSIVE):
             self._cleared, self._may_have_acted = self._may_have_acted, False
         elif success or status in _AMBIGUOUS or status >= 500:  # noqa: PLR2004
             operation = self.operation
             risky = not operation.harmless or operation.method == "DELETE"
             self._may_have_acted |= risky or self._cleared
+
+    def result_lost(self) -> None:
+        """Record that the caller gets no result, even if the server sent one."""
+        if self._success is not None:
+            self.answered(self._success, readable=False)
 
     def already_deleted(self, status: int) -> bool:
         """Tell whether a 404 shows the success of an earlier attempt to delete."""
@@ -156,8 +179,4 @@ def call_of(request: httpx.Request) -> Call:
     call = request.extensions.get(CALL_EXTENSION)
     if isinstance(call, Call):
         return call
-    msg = (
-        "middleware: passed on a request without the extensions of the one that it "
-        "was given"
-    )
-    raise ConfigurationError(msg)
+    raise HookError("a request that no session built has no call")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from datetime import UTC
+from datetime import UTC, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from types import NoneType
@@ -39,11 +39,17 @@ _ERRORS: dict[int, type[APIStatusError]] = {
     429: errors.RateLimitError,
     503: errors.ServiceUnavailableError,
 }
-_REASONS = {status.value: status.phrase for status in HTTPStatus}
+REASONS = {status.value: status.phrase for status in HTTPStatus}
+"""What each status means."""
+
+TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+"""The statuses of transient errors, of the API or of a gateway."""
 
 # A server's texts end up in logs, so they become one line of bounded length.
 _LONGEST_TEXT = 500
 _MOST_DETAILS = 20
+# A `Date` that differs more from our clock is not the time of the response.
+_LARGEST_CLOCK_ERROR = timedelta(days=1)
 
 
 def is_success(status: int) -> bool:
@@ -72,7 +78,11 @@ def is_replay(headers: Headers) -> bool:
 
 
 def parse_retry_after(headers: Headers, now: datetime) -> float | None:
-    """Return the seconds of ``Retry-After``, or None unless it is one valid value."""
+    """Return the seconds of ``Retry-After``, or None unless it is one valid value.
+
+    A date is compared with the response's own ``Date``, because the server's clock may
+    differ from ours; or with `now` if there is none, or one more than a day off.
+    """
     values = header_values(headers, b"retry-after")
     if len(values) != 1:
         return None
@@ -81,11 +91,21 @@ def parse_retry_after(headers: Headers, now: datetime) -> float | None:
     # float() alone would accept "nan" and "1e35".
     if re.fullmatch(r"[0-9]{1,18}(?:\.[0-9]{1,18})?", value):
         return float(value)
+    moment = _parse_date(value)
+    if moment is None:
+        return None
+    dates = header_values(headers, b"date")
+    sent = _parse_date(dates[0]) if len(dates) == 1 else None
+    if sent and abs(sent - now) <= _LARGEST_CLOCK_ERROR:
+        now = sent
+    return max(0.0, (moment - now).total_seconds())
+
+
+def _parse_date(text: str) -> datetime | None:
+    """Return a date of HTTP in UTC, or None if it is not valid."""
     try:
-        moment = parsedate_to_datetime(value)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return max(0.0, (moment - now).total_seconds())
+        moment = parsedate_to_datetime(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 
@@ -126,7 +146,7 @@ def status_error(
 
     default = errors.InternalServerError if status >= 500 else APIStatusError  # noqa: PLR2004
     error = _ERRORS.get(status, default)(
-        text(fields.get("message")) or _REASONS.get(status, "unknown status"),
+        text(fields.get("message")) or REASONS.get(status, "unknown status"),
         status,
         text(fields.get("code")),
         details(fields.get("errors")) or details(fields.get("details")),
@@ -145,6 +165,7 @@ def read_result(operation: Operation[T], content: bytes, info: ResponseInfo) -> 
         return structure_result(decode_json(content), operation.result, info)
     except DecodeError as error:
         problem = str(error)
+    del content  # crash reporters collect local variables
     msg = f"unexpected response with status {info.status}: {problem}"
     failure = APIResponseError(msg)
     failure.status_code = info.status

@@ -12,6 +12,13 @@ from plastiq_async.errors import InvalidArgumentError
 # Visible ASCII, with spaces inside only. httpx would send other characters in UTF-8,
 # and a server may split the header there or ignore the rest of it.
 _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+# Canonical, without hyphens, in braces (.NET, COM), or a URN (RFC 9562). `UUID()` also
+# accepts underscores, digits of other scripts, and hyphens and braces anywhere. Without
+# the flag `a`, which means ASCII, a dotless i would match i.
+_ANY_UUID = re.compile(
+    r"(?ai)(?:urn:uuid:|(\{))?"
+    r"([0-9a-f]{8}(-?)(?:[0-9a-f]{4}\3){3}[0-9a-f]{12})(?(1)\})"
+)
 # RFC 9110, section 5.6.2.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -36,8 +43,12 @@ def check_uuid(name: str, value: object) -> UUID:
 
 
 def check_trace_id(value: object) -> UUID:
-    """Return `value` as a UUID of version 4, as the API requires of a trace ID."""
-    parsed = check_uuid("trace_id", value)
+    """Return `value` as a UUID of version 4, as the API requires of a trace ID.
+
+    Text may have any usual spelling, because trace IDs come from other software.
+    """
+    found = _ANY_UUID.fullmatch(value) if isinstance(value, str) else None
+    parsed = UUID(found[2]) if found else check_uuid("trace_id", value)
     if parsed.version != 4 or parsed.variant != RFC_4122:  # noqa: PLR2004 -- RFC 9562
         raise InvalidArgumentError("trace_id must be a UUID of version 4")
     return parsed

@@ -23,7 +23,15 @@ KEEP, CLOSE, REFUSE = Verdict.KEEP, Verdict.CLOSE, Verdict.REFUSE
 
 # The values of Trace-Id that a response may have.
 RETURNED: dict[str, list[list[str]]] = {
-    "own": [[OWN], [OWN.upper()], [OWN, OWN], [OWN, OWN.upper(), OWN]],
+    "own": [
+        [OWN],
+        [OWN.upper()],
+        [OWN, OWN],
+        [OWN, OWN.upper(), OWN],
+        [OWN.replace("-", "")],
+        [f"{{{OWN}}}"],
+        [f"urn:uuid:{OWN}"],
+    ],
     "missing": [[]],
     "foreign": [
         [OTHER],
@@ -33,8 +41,6 @@ RETURNED: dict[str, list[list[str]]] = {
         [OTHER, THIRD],
         [OWN, ""],
         [f"{OWN}, {OWN}"],
-        [f"{{{OWN}}}"],
-        [OWN.replace("-", "")],
         ["garbage"],
         ["\xe9"],
         [""],
@@ -152,5 +158,6 @@ def test_not_reused_by_default() -> None:
 def test_error_holds_no_data() -> None:
     """The error for a refused response quotes nothing of it."""
     assert str(ForeignResponseError()) == (
-        "the response carries another call's trace ID, or none"
+        "the response carries another call's trace ID, or none; "
+        "if it was recorded, see docs/recorded-responses.md"
     )

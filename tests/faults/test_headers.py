@@ -13,6 +13,7 @@ import pytest
 from plastiq_async import (
     ConfigurationError,
     EndUser,
+    HookError,
     InvalidArgumentError,
     PlastiqSession,
     trace_context,
@@ -97,7 +98,7 @@ async def with_middleware(
 CALLS = [
     pytest.param(create, ConfigurationError, id="access_token"),
     pytest.param(with_variable, ConfigurationError, id="PLASTIQ_ACCESS_TOKEN"),
-    pytest.param(with_provider, ConfigurationError, id="provider"),
+    pytest.param(with_provider, HookError, id="provider"),
     *(
         pytest.param(partial(with_end_user, name), InvalidArgumentError, id=name)
         for name in ("user_agent", "ip", "device_id")

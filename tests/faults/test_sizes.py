@@ -7,12 +7,14 @@ import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
 from plastiq_async import APIConnectionError, APIResponseError, PlastiqSession
-from tests.support.sessions import PAYER, TOKEN
+from tests._resources.widgets import SessionWithWidgets
+from tests.support.checks import SECRET, check_error
+from tests.support.sessions import ANY_CONTEXT, PAYER, TOKEN
 from tests.support.socket_server import Connection, Request, Server, Step
 from tests.support.steps import answer, response
 from tests.support.timing import eventually
@@ -175,6 +177,82 @@ async def test_one_byte_too_many(connect: Connect, framing: str) -> None:
                 await session.client_secrets.create(PAYER)
 
 
+KIB = 1024
+ACCEPTED = {
+    "one of 64 KiB": [("X-More", "x" * (64 * KIB - 6))],
+    "long name": [("x" * 9000, "x")],
+    "96 KiB": [("X-More", "x" * 32 * KIB)] * 3,
+    "120": [("X-More", "x")] * 120,
+}
+REFUSED = {
+    "one of more than 64 KiB": [("X-More", SECRET + "x" * 64 * KIB)],
+    "one of 300 KiB": [("X-More", SECRET + "x" * 300 * KIB)],
+    "120 KiB": [("X-More", SECRET + "x" * 40 * KIB)] * 3,
+    "300 KiB": [("X-More", SECRET + "x" * 60 * KIB)] * 5,
+    "129": [("X-More", SECRET)] * 129,
+}
+
+
+@pytest.mark.parametrize("headers", ACCEPTED.values(), ids=ACCEPTED)
+async def test_large_headers(connect: Connect, headers: Headers) -> None:
+    """Fault 14: headers of a gateway that are larger than usual are accepted."""
+    with Server(answer(headers=headers)) as server:
+        async with connect(server, max_retries=0) as session:
+            secret = await session.client_secrets.create(PAYER)
+    assert secret.response.headers[headers[0][0]]
+
+
+@pytest.mark.usefixtures("quick_retries")
+@pytest.mark.parametrize("status", [200, 503])
+@pytest.mark.parametrize("headers", REFUSED.values(), ids=REFUSED)
+async def test_too_large_headers(
+    connect: Connect, headers: Headers, status: int
+) -> None:
+    """Fault 14: headers that are too large are refused, and the call not retried."""
+    with Server(answer(status, headers=headers), answer()) as server:
+        async with connect(server) as session:
+            with pytest.raises(APIResponseError, match="too large or too many") as info:
+                await session.client_secrets.create(PAYER)
+    check_error(info.value)
+    assert info.value.status_code in {status, None}
+    assert (info.value.attempts, info.value.outcome_unknown) == (1, False)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("headers", REFUSED.values(), ids=REFUSED)
+async def test_too_large_headers_of_an_unsafe_operation(
+    transport: Any, headers: Headers
+) -> None:
+    """Fault 14: after headers that are too large, the outcome is unknown."""
+    with Server(answer(headers=headers)) as server:
+        async with SessionWithWidgets(
+            TOKEN, base_url=server.base_url, transport=transport, verify=ANY_CONTEXT
+        ) as session:
+            with pytest.raises(APIResponseError) as info:
+                await session.widgets.update(PAYER, name="a")
+    assert info.value.outcome_unknown
+    assert info.value.next_step == "reconcile"
+    assert len(server.requests) == 1
+
+
+@pytest.mark.usefixtures("quick_retries")
+async def test_too_large_headers_of_a_proxy(transport: Any) -> None:
+    """Fault 14: if the proxy's headers are too large, nothing was sent."""
+    headers = REFUSED["one of 300 KiB"]
+    with Server(answer(headers=headers)) as proxy:
+        async with PlastiqSession(
+            TOKEN,
+            base_url="https://127.0.0.1:9/api",
+            proxy=proxy.url,
+            transport=transport,
+            verify=ANY_CONTEXT,
+        ) as session:
+            with pytest.raises(APIConnectionError) as info:
+                await session.client_secrets.create(PAYER)
+    check_error(info.value)
+    assert not info.value.outcome_unknown
+
+
 @pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize(
     ("before", "piece"),
@@ -197,6 +275,7 @@ async def test_endless_frame(connect: Connect, before: bytes, piece: bytes) -> N
 
     with Server(step) as server:
         async with connect(server, timeout=3) as session:
-            with little_memory(), pytest.raises(APIConnectionError):
+            refusals = (APIConnectionError, APIResponseError)
+            with little_memory(), pytest.raises(refusals):
                 await session.client_secrets.create(PAYER)
             await eventually(lambda: server.open_connections == 0)

@@ -68,10 +68,14 @@ async def test_gateway(
     assert traces == [str(secret.trace_id)] * 3 + [str(error.trace_id)] * 3
 
 
-async def first_wait(connect: Connect, status: int, values: list[str]) -> float:
+async def first_wait(
+    connect: Connect, status: int, values: list[str], *dates: str
+) -> float:
     """Return the back-off before the second attempt, in seconds."""
     waits: list[float] = []
-    refusal = answer(status, b"", [("Retry-After", value) for value in values])
+    headers = [("Retry-After", value) for value in values]
+    headers += [("Date", value) for value in dates]
+    refusal = answer(status, b"", headers)
     with Server(refusal) as server, anyio.CancelScope() as scope:
 
         def note(details: RetryDetails) -> None:
@@ -105,6 +109,19 @@ async def test_retry_after(connect: Connect, status: int, seconds: int) -> None:
 async def test_retry_after_date(connect: Connect) -> None:
     """Fault 12: Retry-After may be a date."""
     assert 40 < await first_wait(connect, 503, [date_in(58)]) <= 58
+
+
+@pytest.mark.parametrize("late", [-600, 0, 600])
+async def test_retry_after_date_by_the_clock_of_the_server(
+    connect: Connect, late: int
+) -> None:
+    """Fault 12: such a date is relative to the Date of the response."""
+    now = datetime.now(UTC)
+    dates = [
+        format_datetime(now + timedelta(seconds=late + wait), usegmt=True)
+        for wait in (0, 7)
+    ]
+    assert await first_wait(connect, 503, dates[1:], dates[0]) == 7
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,12 @@ import pytest
 
 from plastiq_async import (
     APIConnectionError,
+    APIStatusError,
+    ClientSecret,
     PlastiqSession,
     ServiceUnavailableError,
 )
+from tests.support.checks import call
 from tests.support.sessions import PAYER
 from tests.support.socket_server import Connection, Request, Server, Step
 from tests.support.steps import answer, response
@@ -188,6 +191,47 @@ async def test_errors_need_no_trace_id(connect: Connect) -> None:
     with Server(answer(), answer(503, b"", trace_id=None), answer()) as server:
         async with connect(server) as session:
             await check_own(session)
+    assert [len(one.requests) for one in server.connections] == [3]
+
+
+@pytest.mark.parametrize("status", [302, 404, 429, 502])
+async def test_errors_of_a_gateway(connect: Connect, status: int) -> None:
+    """Fault 18: all error responses of a gateway come on one connection."""
+    refusal = answer(status, b"<html>no</html>", trace_id=None)
+    with Server(*[refusal] * 4, answer(), refusal, answer()) as server:
+        async with connect(server, max_retries=0) as session:
+            for kind in [
+                *[APIStatusError] * 4,
+                ClientSecret,
+                APIStatusError,
+                ClientSecret,
+            ]:
+                assert isinstance(await call(session), kind)
+    assert [len(one.requests) for one in server.connections] == [7]
+
+
+@pytest.mark.parametrize(
+    "spell", [str.upper, str.title, str.swapcase], ids=lambda spell: spell.__name__
+)
+@pytest.mark.parametrize("status", [200, 400])
+async def test_other_spelling(
+    connect: Connect, spell: Callable[[str], str], status: int
+) -> None:
+    """Fault 18: the connection is kept if our trace ID comes back in other letters."""
+
+    def step(connection: Connection, request: Request) -> None:
+        trace_id = spell(request.header("Trace-Id"))
+        connection.send(response(request, status, trace_id=trace_id))
+
+    with Server(step) as server:
+        async with connect(server, max_retries=0) as session:
+            for _ in range(3):
+                trace_id = uuid4()
+                result = await call(session, trace_id=trace_id)
+                assert isinstance(
+                    result, ClientSecret if status == 200 else APIStatusError
+                )
+                assert result.trace_id == trace_id
     assert [len(one.requests) for one in server.connections] == [3]
 
 

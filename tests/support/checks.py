@@ -24,8 +24,10 @@ SECRET = "s3cr3t"
 
 # Permitted texts of an error about a 2xx response: paths into the data, no data.
 _UNREADABLE = re.compile(
-    r"unexpected response with status \d{3}: (?:more than \d+ bytes|"
-    r"an encoding that was not requested|a corrupt encoding|a body that was cut short|"
+    r"unexpected response(?: with status \d{3})?: (?:more than \d+ bytes|"
+    r"headers that are too large or too many|"
+    r"(?:an unknown encoding|the encoding [\w-]+), which was not requested|"
+    r"more than \d+ encodings|a corrupt encoding|a body that was cut short|"
     r"the body is not JSON|(?:missing|unexpected value|empty text) @ [$.\w]+) \[.*\]"
 )
 # A code, a message and 20 details of 500 characters each, plus fixed text.

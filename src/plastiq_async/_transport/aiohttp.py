@@ -5,25 +5,27 @@ Imported only if it is asked for, because aiohttp is an extra.
 
 import asyncio
 import base64
-import functools
-import socket
 import ssl
 from typing import Self, cast
 
 import aiohttp
 import anyio
 import httpx
-from aiohttp.abc import ResolveResult
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.client_reqrep import ClientRequest
-from aiohttp.connector import AddrInfoType, Connection
-from aiohttp.tracing import Trace
+from aiohttp.connector import Connection
+from aiohttp.http_exceptions import LineTooLong
 from multidict import CIMultiDict
 from yarl import URL
 
 from plastiq_async._call import current_call
 from plastiq_async._request import TIMEOUTS
-from plastiq_async._transport.settings import KEEP_ALIVE, SOCKET_OPTIONS
+from plastiq_async._transport.aiohttp_connector import Connector, Protocol
+from plastiq_async._transport.bounded import (
+    MAX_HEADER,
+    MAX_HEADERS,
+    HeadTooLargeError,
+    PoolTransport,
+)
+from plastiq_async._transport.failures import reason_of
 from plastiq_async._transport.trace_check import (
     ForeignResponseError,
     Verdict,
@@ -31,16 +33,8 @@ from plastiq_async._transport.trace_check import (
 )
 from plastiq_async.errors import ConfigurationError
 
-# After these, nothing of the request can have arrived.
-_UNSENT = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ClientHttpProxyError,
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.InvalidURL,
-)
 
-
-class AiohttpTransport(httpx.AsyncBaseTransport):
+class AiohttpTransport(PoolTransport):
     """Sends requests with aiohttp, and raises httpx's errors."""
 
     def __init__(
@@ -48,7 +42,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     ) -> None:
         self._context = context
         self._proxy = None if proxy is None else str(proxy.url)
-        self._proxy_headers = None if proxy is None else _proxy_headers(proxy)
+        self._proxy_headers = () if proxy is None else _proxy_headers(proxy)
         self._max_connections = max_connections
         self._session: aiohttp.ClientSession | None = None
 
@@ -56,12 +50,18 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         """Send `request`, and return the response before its body is read."""
         if self._session is None:
             self._session = self._open_session()
-        headers = ((key.decode(), value.decode()) for key, value in request.headers.raw)
+        headers = CIMultiDict(
+            (key.decode(), value.decode()) for key, value in request.headers.raw
+        )
+        if self._proxy_headers and request.url.scheme == "http":
+            # aiohttp sends its `proxy_headers` with CONNECT only.
+            missing = [one for one in self._proxy_headers if one[0] not in headers]
+            headers.extend(missing)
         try:
             response = await self._session.request(
                 request.method,
                 URL(str(request.url), encoded=True),
-                headers=CIMultiDict(headers),
+                headers=headers,
                 data=request.content or None,
                 allow_redirects=False,
                 proxy=self._proxy,
@@ -77,6 +77,12 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         # or the proxy's password.
         raise failure
 
+    async def close_idle(self, *, unused_since: float) -> None:
+        """Close the idle connections without a response since then."""
+        # A request was sent, so there is a session.
+        session = cast("aiohttp.ClientSession", self._session)
+        cast("Connector", session.connector).close_idle(unused_since)
+
     async def aclose(self) -> None:
         """Close all connections, even if the caller is cancelled."""
         if self._session is not None:
@@ -91,12 +97,15 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             msg = 'transport="aiohttp" works on asyncio only'
             raise ConfigurationError(msg) from None
         session = aiohttp.ClientSession(
-            connector=_Connector(self._context, self._max_connections),
+            connector=Connector(self._context, self._max_connections),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             request_class=_Request,
             response_class=_Response,
             skip_auto_headers=("User-Agent",),
+            max_line_size=MAX_HEADER,
+            max_field_size=MAX_HEADER,
+            max_headers=MAX_HEADERS,
             timeout=aiohttp.ClientTimeout(sock_connect=TIMEOUTS["connect"]),
         )
         # aiohttp would send a GET or a DELETE twice without the call being told.
@@ -132,85 +141,36 @@ class _Body(httpx.AsyncByteStream):
 
 
 def _translated(error: Exception) -> httpx.TransportError:
-    """Return httpx's error for one of aiohttp's, without its text."""
+    """Return httpx's error for one of aiohttp's, without its text.
+
+    The text may show request headers or the response, unlike that of an `OSError`.
+    """
     name = type(error).__name__
-    if isinstance(error, _UNSENT):
-        reason = error.strerror if isinstance(error, OSError) else None
-        return httpx.ConnectError(f"{name}, {reason}" if reason else name)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return httpx.ProxyError(str(error.status))
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return httpx.ConnectTimeout("")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return httpx.ConnectError(reason_of(error.os_error))
     if isinstance(error, aiohttp.ClientConnectionError):
-        return httpx.ReadError(name)
+        reason = reason_of(error) if isinstance(error, OSError) else None
+        return httpx.ReadError(reason or name)
     return httpx.RemoteProtocolError(name)
 
 
-def _proxy_headers(proxy: httpx.Proxy) -> dict[str, str]:
+def _is_too_large(error: aiohttp.ClientResponseError) -> bool:
+    """Tell whether aiohttp refused to read on, since a header is one too many."""
+    reason = error.__cause__ and error.__cause__.__cause__
+    return isinstance(reason, LineTooLong) or "Too many headers" in str(reason)
+
+
+def _proxy_headers(proxy: httpx.Proxy) -> tuple[tuple[str, str], ...]:
     """Return the headers for `proxy`. aiohttp's parameter for auth is deprecated."""
-    headers = dict(proxy.headers)
-    if proxy.raw_auth is not None:
-        credentials = base64.b64encode(b":".join(proxy.raw_auth)).decode()
-        headers["Proxy-Authorization"] = f"Basic {credentials}"
-    return headers
-
-
-class _Protocol(ResponseHandler):
-    """A connection."""
-
-    # Whether it carried a response, and the body of the latest one.
-    used = False
-    reader: aiohttp.StreamReader | None = None
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Tell the reader of the body that no more will come.
-
-        aiohttp does not if it closes the connection itself, because the chunks of a
-        body do not match their lengths.
-        """
-        super().connection_lost(exc)
-        reader = self.reader
-        if reader and not reader.is_eof() and reader.exception() is None:
-            reader.set_exception(aiohttp.ClientPayloadError("the body was cut off"))
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Returns no connection on which unrequested bytes arrived."""
-
-    def __init__(self, context: ssl.SSLContext, limit: int) -> None:
-        super().__init__(
-            ssl=context,
-            limit=limit,
-            keepalive_timeout=KEEP_ALIVE,
-            socket_factory=_make_socket,
-            resolver=_Resolver(),
-        )
-        factory = functools.partial(_Protocol, loop=self._loop)
-        self._factory = cast("functools.partial[ResponseHandler]", factory)
-
-    async def connect(
-        self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
-    ) -> Connection:
-        while True:
-            connection = await super().connect(req, traces, timeout)
-            protocol = cast("_Protocol", connection.protocol)
-            if not (protocol.used and protocol.should_close):
-                current_call.get().sending()
-                return connection
-            connection.close()
-
-
-def _make_socket(address: AddrInfoType) -> socket.socket:
-    made = socket.socket(*address[:3])
-    for option in SOCKET_OPTIONS:
-        made.setsockopt(*option)
-    return made
-
-
-class _Resolver(aiohttp.ThreadedResolver):
-    """Resolves names within the connect timeout, which aiohttp's does not include."""
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        with anyio.fail_after(TIMEOUTS["connect"]):
-            return await super().resolve(host, port, family)
+    headers = tuple(proxy.headers.multi_items())
+    if proxy.raw_auth is None:
+        return headers
+    credentials = base64.b64encode(b":".join(proxy.raw_auth)).decode()
+    return ("Proxy-Authorization", f"Basic {credentials}"), *headers
 
 
 class _Request(aiohttp.ClientRequest):
@@ -227,17 +187,23 @@ class _Response(aiohttp.ClientResponse):
     """
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        protocol = cast("_Protocol", connection.protocol)
-        failure = None
+        protocol = cast("Protocol", connection.protocol)
+        failure: Exception | None = None
         try:
             await super().start(connection)
-        except aiohttp.ClientResponseError:
-            failure = aiohttp.ClientPayloadError("no valid HTTP")
+        except aiohttp.ClientResponseError as error:
+            failure = (
+                HeadTooLargeError()
+                if _is_too_large(error)
+                else aiohttp.ClientPayloadError("no valid HTTP")
+            )
         if failure:
             raise failure
         verdict = check_trace_id(
             current_call.get(), self.status, self.raw_headers, reused=protocol.used
         )
+        # It is the server's text, and aiohttp's instrumentation records it.
+        self.reason = ""
         protocol.used = True
         protocol.reader = self.content
         if verdict is not Verdict.KEEP:

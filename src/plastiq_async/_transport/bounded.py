@@ -4,24 +4,51 @@ It sits below httpx, because httpx's auth flow reads the whole body of a 401, it
 decoders have no limit, and it parses ``Location`` even if it does not follow it.
 """
 
-import re
-import zlib
+import sys
+import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from datetime import timedelta
+from typing import cast
 
+import anyio
 import httpx
 
 from plastiq_async._call import Call, call_of, current_call
-from plastiq_async._protocol import header_values, is_success, printable
+from plastiq_async._hooks import call_hook, name_hook, wrong_result
+from plastiq_async._protocol import is_success
+from plastiq_async._secrets import forget_frames
+from plastiq_async._transport.decoding import (
+    BodyDecoder,
+    BodyTooLargeError,
+    DecodingError,
+)
+from plastiq_async._transport.failures import connection_error
 from plastiq_async._transport.trace_check import (
     ForeignResponseError,
     Verdict,
     check_trace_id,
 )
-from plastiq_async.errors import APIConnectionError, APIResponseError, SessionStateError
+from plastiq_async.errors import (
+    APIResponseError,
+    HookError,
+    PlastiqError,
+    SessionStateError,
+)
 
 MAX_BODY = 1024 * 1024
 """The largest body that is read, in bytes; the API's own have less than 1 KiB."""
+
+MAX_HEADER = 64 * 1024
+"""The largest header of a response, its name and its value, in bytes."""
+
+MAX_HEADERS = 128
+"""The largest number of headers of a response."""
+
+# The largest sum of all headers, at which h11 stops reading, too.
+_MAX_HEAD = 100 * 1024
+_HEAD_TOO_LARGE = "headers that are too large or too many"
+# What a transport may still have of a body after it is closed: httpcore's largest read.
+_MOST_BUFFERED = 64 * 1024
 
 # Everything that a transport can raise. A test compares it with httpx's exceptions.
 _TRANSPORT_ERRORS = (
@@ -43,7 +70,24 @@ _UNSENT = (
 _HIDDEN = frozenset({b"content-encoding", b"location", b"set-cookie"})
 
 
-class UserTransport(httpx.AsyncBaseTransport):
+class HeadTooLargeError(httpx.RemoteProtocolError):
+    """A response to the request, whose head the HTTP library refused to read on."""
+
+    def __init__(self) -> None:
+        super().__init__(_HEAD_TOO_LARGE)
+
+
+class PoolTransport(httpx.AsyncBaseTransport):
+    """A transport whose idle connections can be closed."""
+
+    async def close_idle(self, *, unused_since: float) -> None:
+        """Close the idle connections without a response since then (monotonic time).
+
+        A transport of the user's does as it likes with its connections.
+        """
+
+
+class UserTransport(PoolTransport):
     """A transport of the user's, which does not say when a request begins to leave."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
@@ -53,11 +97,18 @@ class UserTransport(httpx.AsyncBaseTransport):
         """Send `request`; until an error says otherwise, it counts as sent."""
         call = call_of(request)
         call.sending()
+        send = self._inner.handle_async_request
         try:
-            return await self._inner.handle_async_request(request)
+            response = await call_hook("transport", send, request)
         except _UNSENT:
             call.not_sent()
             raise
+        if not isinstance(response, httpx.Response):
+            raise wrong_result("transport", send, response, "an httpx.Response")
+        if not isinstance(response.stream, httpx.AsyncByteStream):
+            name = name_hook("transport", send)
+            raise HookError(f"{name} returned a response whose stream is not async")
+        return response
 
     async def aclose(self) -> None:
         """Close the inner transport."""
@@ -65,10 +116,16 @@ class UserTransport(httpx.AsyncBaseTransport):
 
 
 class BoundedTransport(httpx.AsyncBaseTransport):
-    """Reads responses whole, up to `MAX_BODY`, and raises this library's errors."""
+    """Reads responses whole, up to `MAX_BODY`, and raises this library's errors.
 
-    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+    Args:
+        inner: The transport that sends the requests.
+        proxy: Host and port of the proxy that `inner` uses, to be named in errors.
+    """
+
+    def __init__(self, inner: PoolTransport, proxy: str | None = None) -> None:
         self._inner = inner
+        self._proxy = proxy
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -78,22 +135,36 @@ class BoundedTransport(httpx.AsyncBaseTransport):
             msg = "the session was closed during the call"
             raise SessionStateError(msg)
         call = call_of(request)
+        failure: PlastiqError
+        cause = None
         reset_token = current_call.set(call)
+        began = time.monotonic()
         try:
-            response = await self._inner.handle_async_request(request)
-            stream = response.stream
-            if not isinstance(stream, httpx.AsyncByteStream):
-                msg = "the transport returned a response whose stream is not async"
-                raise TypeError(msg)
-            try:
-                return await _read_response(call, response, stream)
-            finally:
-                # A response that was not read to its end loses its connection here.
-                await response.aclose()
+            with anyio.CancelScope() as call.send_scope:
+                response = await self._inner.handle_async_request(request)
+                stream = cast("httpx.AsyncByteStream", response.stream)
+                try:
+                    copy = await _read_response(call, response, stream)
+                finally:
+                    # A response not read to its end loses its connection here.
+                    await response.aclose()
+                # httpx would set it on closing, but closes no response that is read.
+                copy.elapsed = timedelta(seconds=time.monotonic() - began)
+                return copy
+            # Only the time limit of the attempt leads here. What was idle when it began
+            # may be as dead; if its connection was new, there was none.
+            await self._inner.close_idle(unused_since=began)
+            limit = call.defaults.attempt_timeout
+            raise httpx.ReadTimeout(f"the attempt had no response in {limit:g} s")
+        except HeadTooLargeError:
+            # Nobody knows the status. In the worst case it is a 2xx.
+            call.answered(httpx.codes.OK, readable=False)
+            failure = _response_error(None, _HEAD_TOO_LARGE)
         except _TRANSPORT_ERRORS as error:
-            failure, cause = _connection_error(error)
+            failure, cause = connection_error(error, request.url, self._proxy)
         finally:
             current_call.reset(reset_token)
+        forget_frames(cause, sys.exception())
         # Outside of the except block, so that only the chosen cause is attached.
         raise failure from cause
 
@@ -111,7 +182,12 @@ async def _read_response(
     headers = response.headers.raw
     if check_trace_id(call, status, headers) is Verdict.REFUSE:
         raise ForeignResponseError
+    sizes = [len(name) + len(value) for name, value in headers]
     try:
+        # Checked here, too, since each HTTP library draws the line elsewhere.
+        largest = max(sizes, default=0)
+        if largest > MAX_HEADER or sum(sizes) > _MAX_HEAD or len(sizes) > MAX_HEADERS:
+            raise _response_error(status, _HEAD_TOO_LARGE)
         content = await _read_body(response, stream)
     except APIResponseError:
         call.answered(status, readable=False)
@@ -143,67 +219,30 @@ def _strip_unsafe_headers(
     ]
 
 
-def _connection_error(error: Exception) -> tuple[APIConnectionError, Exception | None]:
-    """Return our error for one of `_TRANSPORT_ERRORS`, and the cause to attach."""
-    name = type(error).__name__
-    if isinstance(error, ForeignResponseError):
-        return APIConnectionError(str(error)), None
-    if isinstance(error, httpx.ProtocolError):
-        # Its text quotes the wire, perhaps the secret of another call's response.
-        return APIConnectionError(f"no valid HTTP ({name})"), None
-    if isinstance(error, httpx.ProxyError):
-        # After the status code comes a text of the proxy's.
-        reason = printable(re.sub(r"(?<=^\d{3}) .*", "", str(error)))
-        return APIConnectionError(f"{name}: {reason}"), None
-    return APIConnectionError(f"{name}: {_reason(error)}"), error
-
-
-def _reason(error: BaseException | None) -> str:
-    """Return the first text in the chain of causes, since trio's errors have none."""
-    # A cancellation ends the search; its text names a scope of the caller's.
-    while isinstance(error, Exception):
-        if text := printable(str(error)):
-            return text
-        error = error.__cause__ or error.__context__
-    return "no reason given"
-
-
 async def _read_body(response: httpx.Response, stream: httpx.AsyncByteStream) -> bytes:
-    """Return the decoded body, holding at most `MAX_BODY` bytes of it at any time."""
-    encodings = header_values(response.headers.raw, b"content-encoding")
-    encoding = ", ".join(encodings).strip().lower()
-    # Some gateways compress although identity was requested.
-    compressed = encoding in {"gzip", "x-gzip", "deflate"}
-    if not compressed and encoding not in {"", "identity"}:
-        return _unreadable(response, "an encoding that was not requested")
-    # 32: either format.
-    inflater = zlib.decompressobj(32 + zlib.MAX_WBITS) if compressed else None
-    received, content, problem = 0, bytearray(), None
-    chunks = aiter(stream)
+    """Return the decoded body, of at most `MAX_BODY` bytes.
+
+    Some gateways compress although identity was requested.
+    """
+    status, chunks = response.status_code, aiter(stream)
+    try:
+        return await _decode(chunks, response.headers.raw)
+    except DecodingError as error:
+        problem, too_large = str(error), isinstance(error, BodyTooLargeError)
+    # Outside of the handler, so that no error refers to frames with parts of the body.
+    await _abandon(response, chunks)
+    if not is_success(status) and not too_large:
+        return b""  # the status says enough
+    raise _response_error(status, problem)
+
+
+async def _decode(
+    chunks: AsyncIterator[bytes], headers: list[tuple[bytes, bytes]]
+) -> bytes:
+    decoder = BodyDecoder(headers, MAX_BODY)
     async for chunk in chunks:
-        received += len(chunk)
-        try:
-            if inflater is None:
-                content += chunk
-            else:
-                content += inflater.decompress(chunk, MAX_BODY + 1 - len(content))
-        except zlib.error:
-            problem = "a corrupt encoding"
-        if problem or max(received, len(content)) > MAX_BODY:
-            await _abandon(response, chunks)
-            break
-    if max(received, len(content)) > MAX_BODY:
-        raise _response_error(response, f"more than {MAX_BODY} bytes")
-    if problem or (inflater and not inflater.eof):
-        return _unreadable(response, problem or "a body that was cut short")
-    return bytes(content)
-
-
-def _unreadable(response: httpx.Response, problem: str) -> bytes:
-    """Raise for a 2xx response; return no body for others, whose status says enough."""
-    if is_success(response.status_code):
-        raise _response_error(response, problem)
-    return b""
+        decoder.feed(chunk)
+    return decoder.finish()
 
 
 async def _abandon(response: httpx.Response, chunks: AsyncIterator[bytes]) -> None:
@@ -212,17 +251,20 @@ async def _abandon(response: httpx.Response, chunks: AsyncIterator[bytes]) -> No
     Suspended generators would wait for the garbage collector, which trio warns of.
     """
     await response.aclose()
-    with suppress(StopAsyncIteration):
-        try:
-            await anext(chunks)
-        except _TRANSPORT_ERRORS as error:
-            # httpx-aiohttp, if the user chose it, chains the same object each time, and
-            # its traceback would collect the frames of all these calls.
-            (error.__cause__ or error).__traceback__ = None
+    left = _MOST_BUFFERED
+    try:
+        async for chunk in chunks:
+            left -= len(chunk)
+            if left <= 0:
+                break
+    except _TRANSPORT_ERRORS as error:
+        # httpx-aiohttp, if the user chose it, chains the same object each time, and
+        # its traceback would collect the frames of all these calls.
+        (error.__cause__ or error).__traceback__ = None
 
 
-def _response_error(response: httpx.Response, what: str) -> APIResponseError:
-    status = response.status_code
-    error = APIResponseError(f"unexpected response with status {status}: {what}")
+def _response_error(status: int | None, problem: str) -> APIResponseError:
+    known = "" if status is None else f" with status {status}"
+    error = APIResponseError(f"unexpected response{known}: {problem}")
     error.status_code = status
     return error

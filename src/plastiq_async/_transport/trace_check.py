@@ -6,7 +6,12 @@ from collections.abc import Sequence
 import httpx
 
 from plastiq_async._call import Call
-from plastiq_async._protocol import header_values, is_replay, is_success
+from plastiq_async._protocol import (
+    header_values,
+    is_replay,
+    is_success,
+    parse_trace_id,
+)
 
 
 class Verdict(enum.Enum):
@@ -24,7 +29,11 @@ class ForeignResponseError(httpx.RemoteProtocolError):
     """A response that may belong to another call. Its text holds no data."""
 
     def __init__(self) -> None:
-        super().__init__("the response carries another call's trace ID, or none")
+        # Without the setting that turns the check off: the page explains it first.
+        super().__init__(
+            "the response carries another call's trace ID, or none; "
+            "if it was recorded, see docs/recorded-responses.md"
+        )
 
 
 def check_trace_id(
@@ -40,9 +49,11 @@ def check_trace_id(
     that the connection is out of step, and that the response is another call's.
     A `reused` connection carried a response before this one.
     """
-    returned = {value.lower() for value in header_values(headers, b"trace-id")}
-    if returned == {call.trace_text} or not call.defaults.verify_trace_id:
+    returned = header_values(headers, b"trace-id")
+    if returned == [call.trace_text] or not call.defaults.verify_trace_id:
         return Verdict.KEEP
+    if parse_trace_id(headers) == call.trace_id:
+        return Verdict.KEEP  # in another spelling
     success = is_success(status)
     if not returned:
         if not success:
