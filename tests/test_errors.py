@@ -29,8 +29,10 @@ CLASSES = [name for name in errors.__all__ if name not in ALIASES]
 BASES: dict[str, tuple[type[Exception], ...]] = {
     "PlastiqError": (Exception,),
     "ConfigurationError": (errors.PlastiqError,),
+    "MissingDependencyError": (errors.ConfigurationError, ModuleNotFoundError),
     "InvalidArgumentError": (errors.PlastiqError, ValueError),
     "SessionStateError": (errors.PlastiqError, RuntimeError),
+    "HookError": (errors.PlastiqError,),
     "APIConnectionError": (errors.PlastiqError,),
     "APITimeoutError": (errors.APIConnectionError, TimeoutError),
     "APIResponseError": (errors.PlastiqError,),
@@ -75,6 +77,11 @@ def make(name: str) -> PlastiqError:
     error.outcome_unknown = True
     error.idempotency_key = KEY
     error.next_step = "same_key"
+    if isinstance(error, errors.APIConnectionError):
+        error.host = "connect.plastiq.com"
+        error.transient = False
+    if isinstance(error, errors.MissingDependencyError):
+        error.name = "aiohttp"
     if isinstance(error, errors.APIResponseError):
         error.status_code = 201
     if isinstance(error, APIStatusError):
@@ -131,6 +138,11 @@ def test_survives_copying(name: str, copier: str) -> None:
     assert vars(twin)["next_step"] == "same_key"
     if isinstance(error, APIStatusError):
         assert vars(twin)["replayed"] is True
+    if isinstance(error, errors.APIConnectionError):
+        assert vars(twin)["host"] == "connect.plastiq.com"
+        assert vars(twin)["transient"] is False
+    if isinstance(error, errors.MissingDependencyError):
+        assert getattr(twin, "name", None) == "aiohttp"
 
 
 @pytest.mark.parametrize("name", CLASSES)

@@ -12,6 +12,7 @@ from plastiq_async import (
     APIConnectionError,
     APIStatusError,
     ConfigurationError,
+    HookError,
     PermissionDeniedError,
     PlastiqError,
     PlastiqSession,
@@ -183,7 +184,7 @@ async def test_foreign_request(fake_plastiq: FakePlastiq) -> None:
         return await call_next(httpx.Request("POST", request.url))
 
     session = session_for(fake_plastiq, replace)
-    with pytest.raises(ConfigurationError, match="middleware") as info:
+    with pytest.raises(HookError, match=r"middleware .*replace passed") as info:
         await session.client_secrets.create(PAYER)
     assert info.value.__suppress_context__ or info.value.__context__ is None
     assert fake_plastiq.requests == []

@@ -18,6 +18,7 @@ Steps = tuple[NextStep, NextStep, NextStep, NextStep]
 OTHER_ERRORS: dict[type[PlastiqError], Steps] = {
     errors.PlastiqError: ("same_key", "again", "again", "reconcile"),
     errors.ConfigurationError: ("fix", "fix", "fix", "fix"),
+    errors.MissingDependencyError: ("fix", "fix", "fix", "fix"),
     errors.InvalidArgumentError: ("fix", "fix", "fix", "fix"),
     errors.SessionStateError: ("same_key", "again", "again", "reconcile"),
     errors.APIConnectionError: ("same_key", "again", "again", "reconcile"),
@@ -73,8 +74,8 @@ def classes_below(cls: type[PlastiqError]) -> Iterator[type[PlastiqError]]:
 
 
 def test_no_class_is_missing() -> None:
-    """Each class is in the table of errors, or is that of a status."""
-    classes = set(classes_below(PlastiqError))
+    """Each class is in the table of errors, is that of a status, or that of hooks."""
+    classes = set(classes_below(PlastiqError)) - {errors.HookError}
     of_status = {type(make_status_error(status)) for status in range(300, 600)}
     assert classes == OTHER_ERRORS.keys() | of_status
     assert of_status == set(classes_below(APIStatusError))
@@ -100,6 +101,44 @@ def test_other_errors(cls: type[PlastiqError]) -> None:
     operation = make_operation(harmless=False)
     assert next_step(error, operation, outcome_unknown=False) == known
     assert next_step(error, operation, outcome_unknown=True) == unknown
+
+
+HOOK_STEPS: dict[tuple[bool, bool, bool], NextStep] = {
+    # Keyed, harmless, outcome unknown.
+    (False, False, False): "fix",
+    (False, False, True): "reconcile",
+    (False, True, False): "fix",
+    (False, True, True): "fix",
+    (True, False, False): "fix",
+    (True, False, True): "same_key",
+    (True, True, False): "fix",
+    (True, True, True): "same_key",
+}
+
+
+@pytest.mark.parametrize(("case", "step"), HOOK_STEPS.items())
+def test_hook_error(case: tuple[bool, bool, bool], step: NextStep) -> None:
+    """A broken hook is to be fixed, unless there is a request to find out about."""
+    keyed, harmless, unknown = case
+    operation = make_operation(harmless=harmless, keyed=keyed)
+    error = errors.HookError("no")
+    assert next_step(error, operation, outcome_unknown=unknown) == step
+
+
+def test_connection_error_that_is_not_transient() -> None:
+    """What a proxy refuses for good must be fixed, unless money may have moved."""
+    error = errors.APIConnectionError("no")
+    error.transient = False
+    for harmless, keyed, unknown, step in [
+        (True, False, False, "fix"),
+        (True, False, True, "fix"),
+        (False, False, False, "fix"),
+        (False, False, True, "reconcile"),
+        (False, True, False, "same_key"),
+        (True, True, True, "same_key"),
+    ]:
+        operation = make_operation(harmless=harmless, keyed=keyed)
+        assert next_step(error, operation, outcome_unknown=unknown) == step
 
 
 @pytest.mark.parametrize("harmless", [False, True])

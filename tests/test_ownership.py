@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import ssl
+import threading
 from contextlib import suppress
 
 import anyio
+import anyio.to_thread
 import httpx
 import pytest
+from anyio.lowlevel import EventLoopToken, current_token
 
 from plastiq_async import ClientSecret, PlastiqSession, SessionStateError
+from plastiq_async._ownership import Ownership
 from plastiq_async.testing import FakePlastiq
 from tests.support.sessions import PAYER, TOKEN, fake_session, session_for
 from tests.support.socket_server import Server
@@ -164,3 +168,65 @@ def test_made_in_another_event_loop() -> None:
     with Server(answer()) as server:
         anyio.run(use, anyio.run(make, server, backend="asyncio"), backend="trio")
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("close", [False, True])
+def test_threads_at_the_same_moment(
+    anyio_backend: str,
+    fake_plastiq: FakePlastiq,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    close: bool,
+) -> None:
+    """Of the event loops of several threads, only one gets into a new session."""
+    threads = 4
+    seen = threading.local()
+
+    def raced_token() -> EventLoopToken:
+        """Let all threads look at an unclaimed session before one claims it."""
+        if not getattr(seen, "once", False):
+            seen.once = True
+            barrier.wait(10)
+        return current_token()
+
+    monkeypatch.setattr("plastiq_async._ownership.current_token", raced_token)
+
+    async def use(number: int, ownership: Ownership) -> str:
+        try:
+            if close and number == 0:
+                await ownership.aclose()
+            else:
+                ownership.ensure_permits()
+        except SessionStateError:
+            return "refused"
+        return "in"
+
+    def thread(number: int, ownership: Ownership, results: list[str]) -> None:
+        results.append(anyio.run(use, number, ownership, backend=anyio_backend))
+
+    for _ in range(10):
+        barrier = threading.Barrier(threads)
+        ownership = Ownership(fake_plastiq.transport, 3)
+        results: list[str] = []
+        users = [
+            threading.Thread(target=thread, args=(number, ownership, results))
+            for number in range(threads)
+        ]
+        for user in users:
+            user.start()
+        for user in users:
+            user.join()
+        assert sorted(results) == ["in", *["refused"] * (threads - 1)]
+
+
+async def test_close_before_the_first_call(fake_plastiq: FakePlastiq) -> None:
+    """An unused session can be closed, which ends it for every event loop."""
+    session = fake_session(fake_plastiq)
+    await session.aclose()
+
+    async def close_again() -> None:
+        await session.aclose()
+
+    await anyio.to_thread.run_sync(anyio.run, close_again)
+    with pytest.raises(SessionStateError, match="closed"):
+        await session.client_secrets.create(PAYER)

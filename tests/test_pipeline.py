@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+import time
+from datetime import timedelta
 from functools import partial
 from types import NoneType
 from typing import Any
@@ -21,8 +24,10 @@ from plastiq_async import (
     NotFoundError,
     PlastiqSession,
 )
+from plastiq_async.middleware import Handler
+from plastiq_async.testing import FakePlastiq
 from tests.support.internals import make_operation, operation_for
-from tests.support.sessions import PAYER, TOKEN, session_for
+from tests.support.sessions import PAYER, TOKEN, fake_session, session_for
 from tests.support.socket_server import Server
 from tests.support.steps import answer, drop, ignore
 from tests.support.timing import eventually
@@ -54,6 +59,37 @@ async def test_deadline() -> None:
     assert error.outcome_unknown
 
 
+@pytest.mark.parametrize("jump", [-1.7e9, 1.7e9])
+@pytest.mark.parametrize("during", [False, True])
+async def test_clocks_that_jump(
+    jump: float,
+    during: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fake_plastiq: FakePlastiq,
+) -> None:
+    """Durations are right though a test or an operator changes the other clocks."""
+    caplog.set_level(logging.DEBUG, "plastiq_async")
+
+    def move_clocks() -> None:
+        for name in ("time", "perf_counter"):
+            clock = getattr(time, name)
+            monkeypatch.setattr(time, name, lambda clock=clock: clock() + jump)
+
+    async def travel(request: httpx.Request, call_next: Handler) -> httpx.Response:
+        if during:
+            move_clocks()
+        return await call_next(request)
+
+    if not during:
+        move_clocks()
+    async with fake_session(fake_plastiq, middleware=[travel]) as session:
+        secret = await session.client_secrets.create(PAYER)
+    assert timedelta() < secret.response.elapsed < timedelta(seconds=30)
+    (logged,) = re.findall(r"elapsed=(\S+)s", caplog.text)
+    assert 0 <= float(logged) < 30
+
+
 async def test_callers_own_deadline() -> None:
     """If the caller's own deadline is shorter, its TimeoutError is raised."""
     with Server(ignore) as server:
@@ -80,6 +116,7 @@ async def test_waiting_for_a_permit() -> None:
     assert len(server.requests) == 1
     assert (info.value.attempts, info.value.outcome_unknown) == (0, False)
     assert info.value.trace_id == UUID(TRACE_ID)
+    assert "waiting for a permit [POST" in str(info.value)
 
 
 async def test_no_more_calls_than_connections() -> None:
@@ -184,7 +221,7 @@ async def test_cancelled_after_sending(
             group.cancel_scope.cancel()
     (warning,) = warnings_of(caplog)
     assert warning == (
-        "client_secrets.create was cancelled, and its outcome is unknown: "
+        "client_secrets.create ended early, and its outcome is unknown: "
         f"idempotency_key={key} trace_id={TRACE_ID}"
     )
     assert server.requests[0].header("Idempotency-Key") == str(key or "")

@@ -92,6 +92,15 @@ def test_quota(quota: int, again: bool) -> None:
     assert (wait_for(answered(503), quota=quota) is not None) is again
 
 
+@each_operation
+@pytest.mark.parametrize("outcome_unknown", [False, True])
+def test_not_transient(harmless: bool, keyed: bool, outcome_unknown: bool) -> None:
+    """A connection error that will be the same again is not retried."""
+    error = lost(outcome_unknown=outcome_unknown)
+    error.transient = False
+    assert wait_for(error, harmless=harmless, keyed=keyed) is None
+
+
 @pytest.fixture
 def longest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the jitter as long as may be."""

@@ -1,25 +1,35 @@
 """The access token: where it comes from, and how it gets on a request."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from inspect import isawaitable
+from types import TracebackType
+from typing import TypeGuard
 
 import anyio
+import attrs
 import httpx
 
 from plastiq_async._call import Call
+from plastiq_async._hooks import is_stray, name_hook, stray_cancellation, wrong_result
+from plastiq_async._secrets import hide
 from plastiq_async._validate import is_header_value
-from plastiq_async.errors import ConfigurationError
+from plastiq_async.errors import ConfigurationError, HookError
 
-TokenProvider = Callable[[], Awaitable[str]]
-"""An async callable that returns the current access token."""
+TokenProvider = Callable[[], str | Awaitable[str]]
+"""A callable, async or not, that returns the current access token."""
+
+_EXPECTED = "a string of visible ASCII characters, without blanks"
 
 
 def check_token(name: str, token: object) -> str:
     """Return `token` if it can be a bearer token."""
-    if not is_header_value(token) or " " in token:
-        msg = f"{name} must be a string of visible ASCII characters, without blanks"
-        raise ConfigurationError(msg)
-    # str(token) would return the name of an enumeration's member.
-    return str.__str__(token)
+    if not _is_token(token):
+        raise ConfigurationError(f"{name} must be {_EXPECTED}")
+    return hide(token)
+
+
+def _is_token(token: object) -> TypeGuard[str]:
+    return is_header_value(token) and " " not in token
 
 
 class TokenSource:
@@ -29,26 +39,84 @@ class TokenSource:
         self._provider = None if isinstance(token, str) else token
         self.current = token if isinstance(token, str) else None
         self.renewable: bool = self._provider is not None
-        self._lock: anyio.Lock | None = None
+        self._refresh: _Refresh | None = None
 
     async def renew(self, call: Call, refused: str | None) -> str:
         """Return a token other than `refused`, if the provider has another.
 
-        One task asks the provider while the others wait for it.
+        The first caller asks the provider, and its result is that of all callers who
+        wait meanwhile. If it is cancelled, the next one asks.
         """
-        if self._lock is None:
-            # Not in __init__, since a lock belongs to the event loop it is made in.
-            self._lock = anyio.Lock()
-        async with self._lock:
-            if self._provider and self.current == refused:
+        while self._provider and self.current == refused:
+            call.waiting_for = "the token provider"
+            refresh = self._refresh
+            if refresh is None:
+                refresh = self._refresh = _Refresh()
                 try:
-                    token = await self._provider()
-                except Exception as error:
-                    call.provider_error = error
-                    raise
-                name = "the access token that the provider returned"
-                self.current = check_token(name, token)
-            return self.current or ""
+                    await refresh.run(self._provider)
+                    if refresh.token:
+                        self.current = refresh.token
+                finally:
+                    self._refresh = None
+                    refresh.done.set()
+            else:
+                await refresh.done.wait()
+            call.waiting_for = None
+            if refresh.ended:
+                refresh.raise_failure(call)
+                break
+        return self.current or ""
+
+
+@attrs.define(eq=False)
+class _Refresh:
+    """One request to the token provider, for all who wait for it.
+
+    Attributes:
+        done: Set when it has ended or was cancelled.
+        ended: Whether it has ended.
+        token: The token that the provider returned.
+    """
+
+    done: anyio.Event = attrs.field(factory=anyio.Event)
+    ended: bool = False
+    token: str | None = None
+    _error: Exception | None = None
+    _traceback: TracebackType | None = None
+    _broken: HookError | None = None
+
+    async def run(self, provider: TokenProvider) -> None:
+        """Ask the provider, and keep its token or its failure."""
+        try:
+            token: object = provider()
+            if isawaitable(token):
+                token = await token
+        except anyio.get_cancelled_exc_class() as error:
+            if not is_stray(error):
+                raise
+            self._broken = stray_cancellation(name_hook("token provider", provider))
+            self._broken.__cause__ = error
+        except Exception as error:  # noqa: BLE001 -- raised by all who wait
+            self._error, self._traceback = error, error.__traceback__
+        else:
+            if _is_token(token):
+                self.token = hide(token)
+            else:
+                self._broken = wrong_result(
+                    "token provider", provider, token, _EXPECTED
+                )
+        self.ended = True
+
+    def raise_failure(self, call: Call) -> None:
+        """Raise what the provider raised, or the error of its broken contract."""
+        if self._broken:
+            # Each call has its own, since it says which call it ended.
+            raise HookError(self._broken.args[0]) from self._broken.__cause__
+        if self._error:
+            call.provider_error = self._error
+            # As asyncio.Future does for several waiters: the same exception, so that it
+            # is the provider's own, without the frames of the others.
+            raise self._error.with_traceback(self._traceback)
 
 
 class BearerAuth(httpx.Auth):

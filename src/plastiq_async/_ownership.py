@@ -28,6 +28,8 @@ class Ownership:
         self.scopes: set[anyio.CancelScope] = set()
         self._transport = transport
         self._pid = os.getpid()
+        # Its `setdefault` is atomic, so that of several threads one claims the session.
+        self._claims: dict[str, EventLoopToken] = {}
         self._loop: EventLoopToken | None = None
         self._permits: anyio.Semaphore | None = None
 
@@ -37,7 +39,7 @@ class Ownership:
         if self.closed:
             raise SessionStateError("the session is closed")
         if self._permits is None:
-            self._loop = current_token()
+            self._claim()
             # Made inside its event loop, since anyio returns a slower adapter outside.
             # No checkpoint if a permit is free, because a call has plenty of its own.
             self._permits = anyio.Semaphore(self.max_connections, fast_acquire=True)
@@ -51,7 +53,8 @@ class Ownership:
             return
         if self._loop is not None:
             self._check_process()
-            self._check_loop()
+        # Also if it is unused, since a thread may make the first call meanwhile.
+        self._claim()
         self.closed = True
         for scope in self.scopes:
             scope.cancel()
@@ -62,6 +65,11 @@ class Ownership:
         if self._pid != os.getpid():
             msg = "the session was made before a fork: make one in each process"
             raise SessionStateError(msg)
+
+    def _claim(self) -> None:
+        """Make the current event loop the owner, unless another one is."""
+        self._loop = self._claims.setdefault("loop", current_token())
+        self._check_loop()
 
     def _check_loop(self) -> None:
         if self._loop != current_token():

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from inspect import isawaitable
 
 import anyio
 import attrs
 import httpx
 
 from plastiq_async._auth import BearerAuth, TokenSource
-from plastiq_async._call import Call, CallDefaults, call_of, start_call
+from plastiq_async._call import Call, CallDefaults, start_call
+from plastiq_async._hooks import is_stray, name_hook, stray_cancellation, wrong_result
 from plastiq_async._logging import log_attempt, log_unknown_outcome, logger
+from plastiq_async._middleware import RequestSeal, check_passed_on, check_response
 from plastiq_async._operation import Operation, T
 from plastiq_async._ownership import Ownership
 from plastiq_async._protocol import (
@@ -25,7 +27,7 @@ from plastiq_async._protocol import (
     status_error,
 )
 from plastiq_async._request import RequestBuilder, check_headers
-from plastiq_async._retry import RetryLoop, next_step
+from plastiq_async._retry import RetryLoop, describe
 from plastiq_async.errors import APITimeoutError, PlastiqError, SessionStateError
 from plastiq_async.middleware import Middleware
 from plastiq_async.models.common import CallOptions, ResponseInfo
@@ -48,28 +50,32 @@ class Pipeline:
         call = start_call(operation, options, self.defaults)
         ownership = self.ownership
         permits = ownership.ensure_permits()
-        call.deadline = anyio.current_time() + call.timeout
+        call.started = anyio.current_time()
+        call.deadline = call.started + call.timeout
+        scope = anyio.CancelScope(deadline=call.deadline)
         try:
-            with anyio.CancelScope(deadline=call.deadline) as scope:
+            with scope:
                 ownership.scopes.add(scope)
                 try:
                     async with permits:
+                        call.waiting_for = None
                         return await self._exchange(call, operation)
                 finally:
                     ownership.scopes.discard(scope)
-        except anyio.get_cancelled_exc_class():
-            # A cancellation can carry neither the key nor the trace ID.
-            if call.needs_own_response and call.outcome_unknown:
-                log_unknown_outcome(call)
-            raise
+        except BaseException as error:
+            # Unless a hook replaced our own cancellation by one of asyncio's, which the
+            # scope does not recognize.
+            if not (scope.cancel_called and is_stray(error)):
+                _warn_unless_described(error, call)
+                if isinstance(error, anyio.get_cancelled_exc_class()):
+                    # Without the frames of HTTP libraries, which hold headers.
+                    error.__traceback__ = None
+                raise
+        finally:
+            call.described_error = None  # a reference cycle
         # Only the cancelled scope leads here.
-        error: PlastiqError = (
-            SessionStateError("the session was closed during the call")
-            if ownership.closed
-            else APITimeoutError(f"no result within the deadline of {call.timeout:g} s")
-        )
-        _describe(error, call)
-        raise error
+        call.result_lost()
+        raise describe(_interruption(call, closed=ownership.closed), call)
 
     async def _exchange(self, call: Call, operation: Operation[T]) -> T:
         """Send the request through the middleware, and decode the response."""
@@ -80,38 +86,66 @@ class Pipeline:
             _check_status(call, response)
             return read_result(operation, response.content, _info(call, response))
         except PlastiqError as error:
-            if call.attempts and is_success(response.status_code):
-                call.answered(response.status_code, readable=False)
-            _describe(error, call)
+            call.result_lost()
+            describe(error, call)
             raise
 
     async def _pass_on(
-        self, call: Call, request: httpx.Request, layer: int = 0
+        self,
+        call: Call,
+        request: httpx.Request,
+        layer: int = 0,
+        seal: RequestSeal | None = None,
     ) -> httpx.Response:
         """Pass `request` through the middleware from `layer` on, then send it."""
         if layer == len(self.middleware):
             return await self._send(call, request)
+        middleware = self.middleware[layer]
+        passed = False
 
         def call_next(request: httpx.Request) -> Awaitable[httpx.Response]:
-            return self._pass_on(call, request, layer + 1)
+            nonlocal passed
+            check_passed_on(middleware, request, call, seal, again=passed)
+            passed = True
+            below = layer + 1
+            # Once the first layer, which is ours, has completed the request.
+            if seal is None and below < len(self.middleware):
+                return self._pass_on(call, request, below, RequestSeal.of(request))
+            return self._pass_on(call, request, below, seal)
 
-        return await self.middleware[layer](request, call_next)
+        try:
+            result = middleware(request, call_next)
+            if isawaitable(result):
+                return check_response(middleware, await result, call)
+        except anyio.get_cancelled_exc_class() as error:
+            if is_stray(error):
+                stray = stray_cancellation(name_hook("middleware", middleware))
+                raise describe(stray, call) from error
+            raise
+        wrong = wrong_result("middleware", middleware, result, "an awaitable")
+        raise describe(wrong, call)
 
     async def _send(self, call: Call, request: httpx.Request) -> httpx.Response:
         """Send `request`, and again while the retry rule allows."""
-        call_of(request)  # raises if middleware built it itself
         check_headers(request)
         try:
-            return await self._attempt(call, request)
-        except PlastiqError as error:
-            failure = error
-        attempt = partial(self._attempt, call, request)
-        return await self.retries.run(call, failure, attempt)
+            try:
+                return await self._attempt(call, request)
+            except PlastiqError as error:
+                failure = error
+            attempt = partial(self._attempt, call, request)
+            return await self.retries.run(call, failure, attempt)
+        except anyio.get_cancelled_exc_class() as error:
+            if is_stray(error):
+                stray = stray_cancellation("the transport")
+                raise describe(stray, call) from error
+            raise
 
     async def _attempt(self, call: Call, request: httpx.Request) -> httpx.Response:
         """Send `request` once, and return the response if it is a success."""
         call.begin_attempt()
-        started = time.perf_counter()
+        logged = logger.isEnabledFor(logging.DEBUG)
+        started = anyio.current_time() if logged else 0.0
         response = None
         outcome: int | str = "abandoned"
         try:
@@ -123,14 +157,23 @@ class Pipeline:
             if response is None:
                 outcome = type(error).__name__
             if error is not call.provider_error:
-                _describe(error, call)
+                describe(error, call)
             raise
         finally:
-            if logger.isEnabledFor(logging.DEBUG):
-                elapsed = time.perf_counter() - started
+            if logged:
+                elapsed = anyio.current_time() - started
                 log_attempt(call, outcome, elapsed, response)
         self.retries.quota.earn(retried=call.attempts - call.polls > 1)
         return response
+
+
+def _interruption(call: Call, *, closed: bool) -> PlastiqError:
+    """Return the error of a call that the session cancelled."""
+    if closed:
+        return SessionStateError("the session was closed during the call")
+    waiting = f", waiting for {call.waiting_for}" if call.waiting_for else ""
+    msg = f"no result within the deadline of {call.timeout:g} s{waiting}"
+    return APITimeoutError(msg)
 
 
 def _check_status(call: Call, response: httpx.Response) -> None:
@@ -148,16 +191,12 @@ def _check_status(call: Call, response: httpx.Response) -> None:
     )
 
 
-def _describe(error: PlastiqError, call: Call) -> None:
-    """Write on `error` which call it ended, and what to do about it."""
-    operation = call.operation
-    error.trace_id = error.trace_id or call.trace_id
-    error.method = operation.method
-    error.path = operation.path
-    error.attempts = call.attempts
-    error.outcome_unknown = call.outcome_unknown
-    error.idempotency_key = operation.idempotency_key
-    error.next_step = next_step(error, operation, outcome_unknown=call.outcome_unknown)
+def _warn_unless_described(error: BaseException, call: Call) -> None:
+    """Log what is needed to find out what happened, if `error` cannot carry it."""
+    if error is not call.described_error and call.needs_own_response:
+        call.result_lost()
+        if call.outcome_unknown:
+            log_unknown_outcome(call)
 
 
 def _info(call: Call, response: httpx.Response) -> ResponseInfo:
@@ -171,5 +210,5 @@ def _info(call: Call, response: httpx.Response) -> ResponseInfo:
         trace_id=trace_id,
         attempts=call.attempts,
         sent_at=call.sent_at,
-        elapsed=timedelta(seconds=time.perf_counter() - call.started),
+        elapsed=timedelta(seconds=anyio.current_time() - call.started),
     )

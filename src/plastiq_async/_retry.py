@@ -4,26 +4,29 @@ import random
 import re
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import httpx
 
 from plastiq_async._call import Call
+from plastiq_async._logging import RETRIED_PREFIX, log_retry
 from plastiq_async._operation import Operation
+from plastiq_async._protocol import TRANSIENT
 from plastiq_async._quota import RetryQuota
 from plastiq_async.errors import (
     APIConnectionError,
     APIStatusError,
     APITimeoutError,
     ConfigurationError,
+    HookError,
     InvalidArgumentError,
     NextStep,
     PlastiqError,
 )
 
-# The statuses of transient errors, of the API or of a gateway.
-_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+PlastiqErrorT = TypeVar("PlastiqErrorT", bound=PlastiqError)
+
 _REQUEST_TIMEOUT = 408
 _CONFLICT = 409
 _THROTTLED = 429
@@ -82,25 +85,48 @@ def _is_retryable(error: Exception, operation: Operation[Any]) -> bool:
     """Tell whether the error is transient and the request is safe to send again."""
     repeatable = operation.harmless or operation.idempotency_key is not None
     if isinstance(error, APIStatusError):
-        return repeatable and error.status_code in _TRANSIENT and not error.replayed
+        return repeatable and error.status_code in TRANSIENT and not error.replayed
     return (
         isinstance(error, APIConnectionError)
         and not isinstance(error, APITimeoutError)
+        and error.transient
         and (repeatable or not error.outcome_unknown)
     )
+
+
+def describe(error: PlastiqErrorT, call: Call) -> PlastiqErrorT:
+    """Return `error` after writing on it which call it ended, and what to do."""
+    operation = call.operation
+    if isinstance(error, HookError):
+        call.result_lost()
+    error.trace_id = error.trace_id or call.trace_id
+    error.method = operation.method
+    error.path = operation.path
+    error.attempts = call.attempts
+    error.outcome_unknown = call.outcome_unknown
+    error.idempotency_key = operation.idempotency_key
+    error.next_step = next_step(error, operation, outcome_unknown=call.outcome_unknown)
+    if isinstance(error, APIConnectionError):
+        error.host = call.defaults.host
+    call.described_error = error
+    return error
 
 
 def next_step(
     error: PlastiqError, operation: Operation[Any], *, outcome_unknown: bool
 ) -> NextStep:
     """Return what the caller should do about `error`, the final one of a call."""
-    if isinstance(error, (InvalidArgumentError, ConfigurationError)):
+    at_fault = isinstance(error, (InvalidArgumentError, ConfigurationError))
+    if at_fault or (isinstance(error, HookError) and not outcome_unknown):
         return "fix"
     status_error = error if isinstance(error, APIStatusError) else None
     if operation.idempotency_key is not None:
         return _step_with_key(status_error) if status_error else "same_key"
     if outcome_unknown and not operation.harmless:
         return "reconcile"
+    lasting = isinstance(error, APIConnectionError) and not error.transient
+    if lasting or isinstance(error, HookError):
+        return "fix"
     if status_error is None or status_error.status_code == _THROTTLED:
         return "again"
     status = status_error.status_code
@@ -127,11 +153,9 @@ class RetryLoop:
     def __init__(self, quota: RetryQuota) -> None:
         # Not at the top: it is a fifth of the import time, and a program that only
         # imports our types and errors does not need it.
-        from stamina import AsyncRetryingCaller  # noqa: PLC0415
+        from stamina import retry  # noqa: PLC0415
 
-        # The rule decides how often and how long. The caller form shows the
-        # instrumentation no arguments.
-        self._retrying = AsyncRetryingCaller(attempts=None, timeout=None)
+        self._retry = retry
         self.quota = quota
 
     async def run(
@@ -148,7 +172,13 @@ class RetryLoop:
                 raise failures.pop()
             return await attempt()
 
-        return await self._retrying(partial(self._decide, call), attempt_again)
+        # The name that stamina's instrumentation sees.
+        attempt_again.__module__ = RETRIED_PREFIX.rstrip(".")
+        attempt_again.__qualname__ = call.operation.name
+        # The rule alone decides how often and how long.
+        rule = partial(self._decide, call)
+        retrying = self._retry(on=rule, attempts=None, timeout=None)(attempt_again)
+        return await retrying()
 
     def _decide(self, call: Call, error: Exception) -> float | bool:
         """Return the wait before the next attempt, or False to give up."""
@@ -169,4 +199,5 @@ class RetryLoop:
             call.polls += 1
         else:
             self.quota.spend()
+        log_retry(call, error, wait)
         return wait

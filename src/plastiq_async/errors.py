@@ -4,8 +4,10 @@
 
     PlastiqError
     ├── ConfigurationError            a setting is missing or not usable
+    │   └── MissingDependencyError    (also an ImportError) a package is not installed
     ├── InvalidArgumentError          (also a ValueError) refused before sending
     ├── SessionStateError             (also a RuntimeError) closed, other loop, fork
+    ├── HookError                     your hook, such as middleware, broke its contract
     ├── APIConnectionError            DNS, TCP, TLS, a dropped connection
     │   └── APITimeoutError           (also a TimeoutError) the call's deadline passed
     ├── APIResponseError              a response that violates the contract
@@ -38,8 +40,10 @@ __all__ = [
     "BadRequestError",
     "ConfigurationError",
     "ConflictError",
+    "HookError",
     "InternalServerError",
     "InvalidArgumentError",
+    "MissingDependencyError",
     "NextStep",
     "NotFoundError",
     "PermissionDeniedError",
@@ -109,8 +113,19 @@ class ConfigurationError(PlastiqError):
     """A setting is missing or not usable.
 
     Such as a missing or malformed token, ``http://`` to a host that is not loopback, a
-    bad proxy, CA file or environment variable, or an extra that is not installed. The
-    message names the setting and never repeats its value.
+    bad proxy, CA file or environment variable. The message names the setting and never
+    repeats its value.
+    """
+
+
+class MissingDependencyError(ConfigurationError, ModuleNotFoundError):
+    """An optional package is not installed. The message says how to install it.
+
+    Raised when an integration or `plastiq_async.testing` is imported, or when a session
+    is made whose transport or proxy needs the package.
+
+    Attributes:
+        name: The module that was not found.
     """
 
 
@@ -122,8 +137,32 @@ class SessionStateError(PlastiqError, RuntimeError):
     """The session is closed, belongs to another event loop, or was forked."""
 
 
+class HookError(PlastiqError):
+    """A hook of yours broke its contract.
+
+    A hook is a middleware, a token provider, a transport, a ``trace`` extension or an
+    iterator of requests. It returned a wrong value, passed on a request that may not be
+    sent, or awaited something that was cancelled although the task was not (asyncio).
+    The message names the hook and never repeats a value. An exception that a hook
+    raises is not a `HookError`: it reaches the caller unchanged.
+    """
+
+
 class APIConnectionError(PlastiqError):
-    """There was no response: DNS, TCP or TLS failed, or the connection was dropped."""
+    """There was no response: DNS, TCP or TLS failed, or the connection was dropped.
+
+    The message has the host and port, those of the proxy if there is one, and the
+    reason, such as "Connection refused".
+
+    Attributes:
+        host: The host of the base URL. None if no call was made.
+        transient: Whether another attempt may succeed. False if a proxy refused to
+            connect and will again, such as with 407 for a wrong password. Only
+            transient errors are retried.
+    """
+
+    host: str | None = None
+    transient: bool = True
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
@@ -133,11 +172,14 @@ class APITimeoutError(APIConnectionError, TimeoutError):
 class APIResponseError(PlastiqError):
     """The response violates the contract.
 
-    It is not JSON, has the wrong shape, an encoding that was not requested, or more
-    than 1 MiB. The message names the path into the data, never the data.
+    It is not JSON, has the wrong shape, an encoding that was not requested, more than
+    1 MiB, a header of more than 64 KiB, headers of more than 100 KiB in all, or more
+    than 128 of them. The call is not retried. The message names the path into the data,
+    never the data.
 
     Attributes:
-        status_code: The status code of the response.
+        status_code: The status code of the response. None if its headers were too large
+            to be read.
     """
 
     status_code: int | None = None

@@ -38,15 +38,23 @@ class Middleware(Protocol):
         """Handle one logical call.
 
         Args:
-            request: The request. Its headers may be changed. It carries its
-                ``Trace-Id``, and its body is read.
-            call_next: The next layer. Call it once, since the retries are inside.
+            request: The request. It carries its ``Trace-Id``, and its body is read.
+                Headers may be added, and most of them changed; ``Authorization`` is
+                set later. The URL, method and body must stay as they are, as well as
+                ``Trace-Id``, ``Idempotency-Key``, ``Host`` and ``Content-Length``.
+            call_next: The next layer. Call it at most once, because the retries are
+                inside. It raises a `HookError` if you call it again, or pass on a
+                request that must not be sent.
 
         Returns:
-            The response, usually the one that `call_next` returned.
+            The response, usually the one that `call_next` returned. If it is one of
+            your own, it must have been read.
 
         Raises:
-            PlastiqError: As `call_next` raised it.
+            PlastiqError: As `call_next` raised it. Any exception of yours reaches the
+                caller unchanged. If it ends a call whose request was sent, and which is
+                not safe to repeat, the session logs a warning with the trace ID and
+                the idempotency key, because the exception cannot carry them.
         """
         ...
 
@@ -83,7 +91,7 @@ def call_info(request: httpx.Request) -> CallInfo:
         request: The request that a middleware was given.
 
     Raises:
-        ConfigurationError: `request` is not one that a session built.
+        HookError: `request` is not one that a session built.
     """
     call = call_of(request)
     operation = call.operation

@@ -806,7 +806,7 @@ async def test_cancelled(
             partial(widgets.update, made.id, name="B", trace_id=trace_ids[1]), fake
         )
         assert warnings_in(caplog) == [
-            f"widgets.{name} was cancelled, and its outcome is unknown: "
+            f"widgets.{name} ended early, and its outcome is unknown: "
             f"idempotency_key={sent_key} trace_id={trace_id}"
             for name, sent_key, trace_id in [
                 ("create", key, trace_ids[0]),
