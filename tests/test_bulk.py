@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from uuid import UUID, uuid4
 
 import anyio
+import httpx
 import pytest
 from anyio.lowlevel import checkpoint
 
@@ -18,6 +19,7 @@ from plastiq_async import (
     ClientSecret,
     CreateClientSecret,
     Failed,
+    HookError,
     InvalidArgumentError,
     Outcome,
     PlastiqSession,
@@ -26,8 +28,9 @@ from plastiq_async import (
     trace_context,
 )
 from plastiq_async._bulk import Bulk
+from plastiq_async.middleware import Handler
 from plastiq_async.testing import FakePlastiq
-from tests.support.sessions import session_for
+from tests.support.sessions import fake_session, session_for
 from tests.support.socket_server import Server
 from tests.support.steps import answer, ignore
 
@@ -392,3 +395,200 @@ def test_is_a_context_manager(session: PlastiqSession) -> None:
     """The type that users see is the standard library's."""
     bulk = session.client_secrets.create_many([])
     assert isinstance(bulk, AbstractAsyncContextManager)
+
+
+class Ages:
+    """Calls that complete at once, and how long their outcomes lie unfetched.
+
+    An age is the number of outcomes that were fetched between the completion of a call
+    and the fetching of its outcome.
+    """
+
+    def __init__(self) -> None:
+        self.fetched = 0
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self._completed: dict[int, int] = {}
+
+    async def __call__(self, number: int) -> int:
+        """Take some steps, as all calls in flight do together."""
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        for _ in range(5):
+            await checkpoint()
+        self.in_flight -= 1
+        self._completed[number] = self.fetched
+        return number
+
+    def fetch(self, number: int) -> int:
+        """Return the age of an outcome that is fetched."""
+        self.fetched += 1
+        return self.fetched - 1 - self._completed.pop(number)
+
+
+async def settle() -> None:
+    """Wait until all calls in flight have completed, as a slow consumer does."""
+    for _ in range(25):
+        await checkpoint()
+
+
+async def test_slow_consumer() -> None:
+    """A slow consumer gets each outcome soon after its call, whatever the limit."""
+    calls = Ages()
+    ages = []
+    async with Bulk(calls, range(200), 100) as stream:
+        async for outcome in stream:
+            ages.append(calls.fetch(outcome.request))
+            await settle()
+    assert len(ages) == 200
+    assert max(ages) <= 4
+    assert max(ages[20:]) <= 1
+    assert calls.most_in_flight <= 5
+
+
+async def test_fast_consumer() -> None:
+    """A consumer that does nothing else gets full concurrency within a few rounds."""
+    calls = Ages()
+    reached = 0
+    async with Bulk(calls, range(2000), 100) as stream:
+        async for outcome in stream:
+            calls.fetch(outcome.request)
+            if calls.most_in_flight == 100:
+                reached = reached or calls.fetched
+    assert calls.fetched == 2000
+    assert 0 < reached <= 300
+
+
+async def test_consumer_that_slows_down() -> None:
+    """What is in flight is handed over; from then on, no outcome waits for long."""
+    calls = Ages()
+    ages = []
+    async with Bulk(calls, range(2000), 50) as stream:
+        async for outcome in stream:
+            ages.append(calls.fetch(outcome.request))
+            if calls.fetched > 1000:
+                await settle()
+    assert len(ages) == 2000
+    assert max(ages) <= 50
+    assert max(ages[1200:]) <= 1
+
+
+async def test_slow_source() -> None:
+    """A source that is slower than the consumer does not widen the window."""
+    calls = Ages()
+
+    async def generate() -> AsyncIterator[int]:
+        for number in range(100):
+            await checkpoint()
+            if number < 60:
+                await settle()
+            yield number
+
+    ages = []
+    async with Bulk(calls, generate(), 100) as stream:
+        async for outcome in stream:
+            ages.append(calls.fetch(outcome.request))
+            if calls.fetched > 60:
+                await settle()
+    assert max(ages) <= 4
+
+
+async def test_oldest_first() -> None:
+    """Outcomes are fetched in the order in which their calls completed."""
+    completed: list[int] = []
+
+    async def call(number: int) -> int:
+        for _ in range(number * 7 % 5):
+            await checkpoint()
+        completed.append(number)
+        return number
+
+    async with Bulk(call, range(50), 10) as stream:
+        fetched = [outcome.result async for outcome in stream]
+    assert fetched == completed
+
+
+async def test_left_while_the_source_waits() -> None:
+    """To leave the block cancels the source, too."""
+    cancelled = []
+
+    async def generate() -> AsyncIterator[int]:
+        yield 1
+        try:
+            await anyio.sleep(60)
+        except anyio.get_cancelled_exc_class():
+            cancelled.append(True)
+            raise
+
+    async with Bulk(Ages(), generate(), 3) as stream:
+        await anext(stream)
+        await settle()
+    assert cancelled == [True]
+
+
+async def await_cancelled() -> None:
+    """Await a future that somebody cancelled."""
+    future = asyncio.get_running_loop().create_future()
+    future.cancel()
+    await future
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_stray_cancellation_of_a_middleware(fake_plastiq: FakePlastiq) -> None:
+    """A middleware that awaits something cancelled fails its call, and no other."""
+
+    async def tenant(request: httpx.Request, call_next: Handler) -> httpx.Response:
+        if next(number) % 5 == 0:
+            await await_cancelled()
+        return await call_next(request)
+
+    number = itertools.count()
+    requests = requests_for(fake_plastiq, 100)
+    session = fake_session(fake_plastiq, middleware=[tenant])
+    async with session.client_secrets.create_many(requests) as stream:
+        outcomes = [outcome async for outcome in stream]
+    assert len(outcomes) == 100
+    errors = [outcome.error for outcome in outcomes if outcome.error]
+    assert {type(error) for error in errors} == {HookError}
+    assert len(errors) == 20
+    assert "tenant" in str(errors[0])
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_stray_cancellation_of_a_call() -> None:
+    """So does a call that is replaced in a test, say."""
+
+    async def call(number: int) -> int:
+        if number % 2:
+            await await_cancelled()
+        return number
+
+    async with Bulk(call, range(20), 3) as stream:
+        outcomes = [outcome async for outcome in stream]
+    failed = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
+    assert sorted(outcome.request for outcome in failed) == list(range(1, 20, 2))
+    for outcome in failed:
+        assert isinstance(outcome.error, HookError)
+        assert isinstance(outcome.error.__cause__, asyncio.CancelledError)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_stray_cancellation_of_the_source() -> None:
+    """A source that awaits something cancelled ends the outcomes with a HookError."""
+
+    async def generate() -> AsyncIterator[int]:
+        for number in range(5):
+            yield number
+        await await_cancelled()
+
+    fetched = []
+
+    async def fetch_all() -> None:
+        async with Bulk(Ages(), generate(), 3) as stream:
+            async for outcome in stream:
+                fetched.append(outcome.result)  # noqa: PERF401 -- it raises
+
+    with pytest.raises(HookError, match="iterator of the requests") as info:
+        await fetch_all()
+    assert isinstance(info.value.__cause__, asyncio.CancelledError)
+    assert sorted(filter(None, fetched)) == [1, 2, 3, 4]

@@ -1,4 +1,4 @@
-"""`Bulk`: concurrent calls for the requests of an iterable, with bounded memory.
+"""`Bulk`: concurrent calls for the requests of an iterable, at the consumer's pace.
 
 An async generator must not hold a task group open across a `yield` (PEP 789). So `Bulk`
 is a context manager, whose block is the lifetime of the workers, and an iterator.
@@ -18,7 +18,9 @@ from typing import Generic, TypeVar
 
 import anyio
 
+from plastiq_async._hooks import is_stray, stray_cancellation
 from plastiq_async._validate import is_count
+from plastiq_async._window import Window
 from plastiq_async.errors import InvalidArgumentError, SessionStateError
 from plastiq_async.models.outcomes import Failed, Outcome, Succeeded
 
@@ -33,8 +35,9 @@ class Bulk(
 ):
     """Context manager that makes calls concurrently, and iterator over their outcomes.
 
-    At most `concurrency` requests are in memory at any time: those in flight and those
-    whose outcomes have not been fetched.
+    Calls start at the pace at which outcomes are fetched, so that few outcomes wait. A
+    `Window` says how many requests are held at any time, in flight or with an outcome
+    that has not been fetched; at most `concurrency`.
     """
 
     def __init__(
@@ -57,8 +60,13 @@ class Bulk(
         self._concurrency = concurrency
         self._workers = 0
         self._outcomes: deque[Outcome[RequestT, ResultT]] = deque()
-        # Acquired before a request is taken, released when its outcome is fetched.
-        self._permits = anyio.Semaphore(concurrency, fast_acquire=True)
+        self._window = Window(concurrency)
+        # The requests in flight or with an outcome that has not been fetched.
+        self._held = 0
+        # Acquired before a request is taken, released when its outcome is fetched,
+        # unless the window has shrunk.
+        self._issued = self._window.size
+        self._permits = anyio.Semaphore(self._issued, fast_acquire=True)
         self._changed = anyio.Event()
         # An async generator cannot run twice at the same time.
         self._requests_lock = anyio.Lock(fast_acquire=True)
@@ -97,14 +105,26 @@ class Bulk(
             Exception: The iterator of the requests raised it. It is raised after the
                 outcomes of the earlier requests.
         """
+        waited = False
         while self._workers and not self._outcomes:
+            waited = True
             if self._changed.is_set():
                 self._changed = anyio.Event()
             await self._changed.wait()
         if not self._outcomes:
             raise self._failure or StopAsyncIteration
-        self._permits.release()
-        return self._outcomes.popleft()
+        outcome = self._outcomes.popleft()
+        self._window.record_fetch(
+            waited=waited,
+            full=self._held >= self._window.size,
+            left=len(self._outcomes),
+        )
+        self._held -= 1
+        self._issued -= 1
+        while self._issued < self._window.size:
+            self._issued += 1
+            self._permits.release()
+        return outcome
 
     async def _work(self) -> None:
         """Make calls until there are no more requests."""
@@ -114,6 +134,7 @@ class Bulk(
                 request = await self._next_request()
             except StopAsyncIteration:
                 break
+            self._held += 1
             self._outcomes.append(await self._outcome_of(request))
             self._changed.set()
         self._workers -= 1
@@ -130,10 +151,16 @@ class Bulk(
             except StopAsyncIteration:
                 self._exhausted = True
                 raise
-            except Exception as error:
-                self._exhausted = True
-                self._failure = error
-                raise StopAsyncIteration from error
+            except Exception as error:  # noqa: BLE001 -- raised by __anext__
+                failure = error
+            except anyio.get_cancelled_exc_class() as error:
+                if not is_stray(error):
+                    raise
+                failure = stray_cancellation("the iterator of the requests")
+                failure.__cause__ = error
+            self._exhausted = True
+            self._failure = failure
+            raise StopAsyncIteration
 
     async def _outcome_of(self, request: RequestT) -> Outcome[RequestT, ResultT]:
         """Make the call for `request`, and return its outcome."""
@@ -141,6 +168,12 @@ class Bulk(
             return Succeeded(request=request, result=await self._call(request))
         except Exception as error:  # noqa: BLE001 -- one failure never stops the rest
             return Failed(request=request, error=error)
+        except anyio.get_cancelled_exc_class() as error:
+            if not is_stray(error):
+                raise
+            failure = stray_cancellation("the call")
+            failure.__cause__ = error
+            return Failed(request=request, error=failure)
 
 
 class _AsyncIterator(AsyncIterator[RequestT]):

@@ -79,9 +79,8 @@ class ClientSecrets(Resource):
         """Create client secrets for many payers, several at once.
 
         Outcomes arrive in the order of completion, each with its request. A failure is
-        an outcome, too, and stops nothing. Requests are consumed only as outcomes are
-        fetched, so that memory depends on `concurrency`, not on the number of requests.
-        Leaving the block early cancels the calls in flight::
+        an outcome, too, and stops nothing. Leaving the block early cancels the calls in
+        flight::
 
             async with session.client_secrets.create_many(requests) as outcomes:
                 async for outcome in outcomes:
@@ -91,13 +90,16 @@ class ClientSecrets(Resource):
                         case Failed(request=request, error=error):
                             ...
 
-        Fetch without delay, because a secret's 60 seconds run while its outcome waits.
+        Calls start at the pace at which outcomes are fetched: a few at first, more as
+        long as you wait for them, and fewer when outcomes wait for you. So a slow
+        consumer gets fresh secrets, and a fast one full concurrency. If you stop to
+        fetch, the calls in flight still end, and their secrets' 60 seconds run.
 
         Args:
             requests: An iterable or async iterable. An exception of its own ends the
                 outcomes. An async generator is closed at the end of the block.
-            concurrency: Calls in flight at once, 1 or more. Default: the session's
-                `max_connections`.
+            concurrency: The most calls in flight and outcomes to fetch at any time, 1
+                or more. Default: the session's `max_connections`.
 
         Returns:
             An async context manager, to be entered once, which returns an async

@@ -32,7 +32,7 @@ class Failed(Generic[_Request, _Result]):
     Attributes:
         request: The request.
         error: The exception that its call raised: a `plastiq_async.PlastiqError`, or
-            an exception from your token provider or middleware.
+            an exception that your token provider or middleware raised.
         result: None, so that every outcome has this attribute.
     """
 
