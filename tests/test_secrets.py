@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import pickle
 import traceback
 from collections.abc import Mapping
@@ -14,7 +15,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from plastiq_async._codec import encode, wire
-from plastiq_async._secrets import SECRET, Body, encode_body, mask, secrets_in
+from plastiq_async._secrets import (
+    SECRET,
+    Body,
+    encode_body,
+    forget_frames,
+    hide,
+    mask,
+    secrets_in,
+)
 
 CARD = "4242424242424242"
 CVV = "123"
@@ -206,3 +215,57 @@ def test_body_is_bytes() -> None:
     assert isinstance(content, bytes)
     assert pickle.loads(pickle.dumps(content)) == content  # noqa: S301 -- our own
     assert type(bytes(content)) is bytes
+
+
+class Token(str, enum.Enum):  # noqa: UP042 -- its str() is not the value
+    """An enumeration of strings."""
+
+    FIRST = "t0k3n"
+
+
+@pytest.mark.parametrize("text", ["t0k3n", Token.FIRST])
+def test_hide(text: str) -> None:
+    """A hidden string is the same string, but its repr shows nothing of it."""
+    hidden = hide(text)
+    assert hidden == "t0k3n"
+    assert f"Bearer {hidden}" == "Bearer t0k3n"
+    assert str(hidden) == "t0k3n"
+    assert repr([hidden, {"a": hide(hidden)}]) == "['...', {'a': '...'}]"
+    assert pickle.loads(pickle.dumps(hidden)) == "t0k3n"  # noqa: S301 -- our own
+
+
+@pytest.mark.parametrize("value", [None, 1, b"bytes", len])
+def test_hide_others(value: object) -> None:
+    """What is no string is returned unchanged."""
+    assert hide(value) is value
+
+
+def raised(error: Exception, cause: BaseException | None = None) -> Exception:
+    """Return `error` with a traceback and perhaps a cause."""
+    with pytest.raises(type(error)):
+        raise error from cause
+    return error
+
+
+def test_forget_frames() -> None:
+    """Causes, contexts and members of groups lose their tracebacks, but not `outer`."""
+    outer, member, cause = raised(OSError()), raised(KeyError()), raised(IndexError())
+    group = raised(ExceptionGroup("several", [member]), cause)
+    error = raised(ValueError(), group)
+    error.__context__, cause.__context__ = outer, error
+    forget_frames(error, outer)
+    for one in (error, group, member, cause):
+        assert one.__traceback__ is None
+    assert outer.__traceback__ is not None
+    assert (error.__cause__, error.__context__) == (group, outer)
+
+
+def test_body_that_cannot_be_encoded() -> None:
+    """The frames of the error hold no secret of the body."""
+    value = {"card": Card(), "metadata": {"flag": object()}, "holder": Card()}
+    with pytest.raises(TypeError, match="cannot encode object") as info:
+        encode_body(value)
+    shown = traceback.TracebackException(
+        TypeError, info.value, info.tb.tb_next, capture_locals=True
+    )
+    assert CARD not in "".join(shown.format())

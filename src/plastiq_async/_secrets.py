@@ -1,15 +1,25 @@
-"""Secrets of requests: finding them, masking them in texts, hiding request bodies."""
+"""Secrets: finding them, masking them in texts, hiding them from crash reporters."""
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import attrs
 
 from plastiq_async._codec.encode import SCALAR_WRITERS, encode
 from plastiq_async._codec.fields import SECRET, wire_fields
 
-__all__ = ["SECRET", "Body", "encode_body", "mask", "secrets_in"]
+__all__ = [
+    "SECRET",
+    "Body",
+    "encode_body",
+    "forget_frames",
+    "hide",
+    "mask",
+    "secrets_in",
+]
+
+T = TypeVar("T")
 
 _MASK = "(masked)"
 # Shorter numbers, such as a cvv, are not written in groups.
@@ -30,6 +40,41 @@ class _HiddenBytes(bytes):
         return f"<{len(self)} bytes>"
 
     __str__ = __repr__
+
+
+class _HiddenText(str):
+    """A string whose repr hides it from crash reporters, like `_HiddenBytes`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'...'"
+
+
+def hide(value: T) -> T:
+    """Return `value`, with a repr that does not show it if it is a string."""
+    if isinstance(value, str):
+        # str(value) would return the name of an enumeration's member.
+        return cast("T", _HiddenText(str.__str__(value)))
+    return value
+
+
+def forget_frames(error: BaseException | None, outer: BaseException | None) -> None:
+    """Remove the tracebacks of `error` and of its causes and contexts, except `outer`.
+
+    The frames belong to HTTP libraries, whose local variables hold request headers.
+    `outer` is what the caller of this library was handling.
+    """
+    left, seen = [error], [outer]
+    while left:
+        one = left.pop()
+        if one is None or any(one is other for other in seen):
+            continue
+        seen.append(one)
+        one.__traceback__ = None
+        left += (one.__cause__, one.__context__)
+        if isinstance(one, BaseExceptionGroup):
+            left += one.exceptions
 
 
 @attrs.frozen

@@ -26,6 +26,9 @@ def encode(value: object) -> bytes:
         return _write(value, "$", False).encode()
     except (UnicodeEncodeError, RecursionError):
         pass
+    except (TypeError, ValueError) as error:
+        # Without the frames that hold parts of the body.
+        raise error.with_traceback(None) from None
     # Raised here because the first error holds the text.
     raise ValueError("the body has a lone surrogate or is nested too deeply")
 
