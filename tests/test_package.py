@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from types import FunctionType
 import pytest
 
 import plastiq_async
+import pytest_plastiq_async
+from plastiq_async.testing import FakePlastiq
 
 ROOT = Path(plastiq_async.__file__).parent
 FILES = {
@@ -26,6 +29,7 @@ LONGEST = 300
 # The modules and packages that may import httpx.
 KNOW_HTTPX = {
     "_auth",
+    "_middleware",
     "_pipeline",
     "_request",
     "_retry",
@@ -145,17 +149,69 @@ def test_star_import() -> None:
 
 
 def test_version() -> None:
-    """`__version__` is the version of the installed package, looked up on access."""
+    """`__version__` is a constant, and the version of the installed package."""
     assert plastiq_async.__version__ == version("plastiq-async")
-    assert "__version__" not in vars(plastiq_async)
 
 
-def test_unknown_name() -> None:
-    """An unknown name raises AttributeError."""
-    with pytest.raises(
-        AttributeError, match=r"^module 'plastiq_async' has no attribute 'nothing'$"
-    ):
-        getattr(plastiq_async, "nothing")  # noqa: B009 -- no checker knows it
+# Makes a call as a program does whose packages were copied without their metadata.
+WITHOUT_METADATA = """
+import importlib.metadata, sys
+sys.path += sys.argv[1:]
+assert not [*importlib.metadata.distributions(name="plastiq-async")]
+import anyio, plastiq_async, plastiq_async.sandbox, pytest_plastiq_async
+from plastiq_async.integrations.opentelemetry import OpenTelemetryMiddleware
+from plastiq_async.testing import FakePlastiq
+
+async def main():
+    fake = FakePlastiq()
+    async with plastiq_async.PlastiqSession(
+        fake.access_token, base_url=fake.base_url, transport=fake.transport,
+        middleware=[OpenTelemetryMiddleware()],
+    ) as session:
+        await session.client_secrets.create(fake.payer_id)
+    (request,) = fake.requests
+    print(request.headers["user-agent"])
+
+print(plastiq_async.__file__)
+anyio.run(main)
+sys.stdout.flush()
+code = "import os; print(os.environ['PLASTIQ_ACCESS_TOKEN'])"
+sys.exit(plastiq_async.sandbox.main([sys.executable, "-c", code]))
+"""
+
+
+@pytest.mark.slow
+def test_without_metadata(tmp_path: Path) -> None:
+    """Copied without its metadata, the package works, with everything in it."""
+    source, packages = tmp_path / "source", tmp_path / "packages"
+    shutil.copytree(ROOT, source / ROOT.name)
+    plugin = Path(pytest_plastiq_async.__file__)
+    shutil.copy(plugin, source / plugin.name)
+    packages.mkdir()
+    for folder in map(Path, sys.path[::-1]):
+        if "site-packages" not in folder.parts:
+            continue
+        for path in folder.iterdir():
+            link = packages / path.name
+            if "plastiq_async" not in path.name and not link.exists():
+                link.symlink_to(path)
+    # -I and -S, so that nothing else is found.
+    folders = [str(source), str(packages)]
+    command = [sys.executable, "-I", "-S", "-c", WITHOUT_METADATA, *folders]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        str(source / ROOT.name / "__init__.py"),
+        f"plastiq-async/{version('plastiq-async')}",
+        FakePlastiq().access_token,
+    ]
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_no_metadata_is_read(module: str) -> None:
+    """No module looks up the metadata or the files of an installed package."""
+    forbidden = ("importlib.metadata", "importlib.resources", "pkg_resources")
+    assert not {name for name in imports_of(module) if name.startswith(forbidden)}
 
 
 def test_typed() -> None:

@@ -1,6 +1,11 @@
 """Async-first client for the Plastiq Connect payments API."""
 
+from plastiq_async._auth import TokenProvider
+from plastiq_async._config import Environment
+from plastiq_async._resources.client_secrets import ClientSecrets
 from plastiq_async._session import PlastiqSession
+from plastiq_async._transport.make import TransportName
+from plastiq_async._version import __version__
 from plastiq_async.errors import (
     APIConnectionError,
     APIResponseError,
@@ -10,8 +15,10 @@ from plastiq_async.errors import (
     BadRequestError,
     ConfigurationError,
     ConflictError,
+    HookError,
     InternalServerError,
     InvalidArgumentError,
+    MissingDependencyError,
     NextStep,
     NotFoundError,
     PermissionDeniedError,
@@ -43,13 +50,17 @@ __all__ = [
     "BadRequestError",
     "CallOptions",
     "ClientSecret",
+    "ClientSecrets",
     "ConfigurationError",
     "ConflictError",
     "CreateClientSecret",
     "EndUser",
+    "Environment",
     "Failed",
+    "HookError",
     "InternalServerError",
     "InvalidArgumentError",
+    "MissingDependencyError",
     "NextStep",
     "NotFoundError",
     "Outcome",
@@ -62,16 +73,10 @@ __all__ = [
     "ServiceUnavailableError",
     "SessionStateError",
     "Succeeded",
+    "TokenProvider",
+    "TransportName",
     "UnprocessableEntityError",
+    "__version__",
     "current_trace_id",
     "trace_context",
 ]
-
-
-def __getattr__(name: str) -> str:
-    if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415 -- seldom asked for
-
-        return version("plastiq-async")
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)

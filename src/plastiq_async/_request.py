@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
-from functools import cache, lru_cache
+from functools import lru_cache
 from urllib.parse import quote, urlencode
 
 import attrs
@@ -12,6 +12,7 @@ import httpx
 from plastiq_async._call import CALL_EXTENSION, Call
 from plastiq_async._operation import Operation
 from plastiq_async._validate import check_header
+from plastiq_async._version import __version__
 from plastiq_async.errors import ConfigurationError, InvalidArgumentError
 
 # Connecting gives up earlier than the call, so that a retry can follow. Everything else
@@ -23,6 +24,16 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 # value end in a line feed each.
 _HEADERS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+\n[!-~](?:[ -~]*[!-~])?\n)*")
 _BODYLESS = frozenset({"GET", "DELETE"})
+# The User-Agent of calls that are made for no known end user.
+_USER_AGENT = f"plastiq-async/{__version__}".encode()
+
+
+class OperationURL(httpx.URL):
+    """The URL of an operation with its template, for logs, which holds no IDs."""
+
+    def __init__(self, url: str, template: str) -> None:
+        super().__init__(url)
+        self.template = template
 
 
 class RequestBuilder:
@@ -51,6 +62,7 @@ class RequestBuilder:
             stream=_Stream(content),
             extensions={"timeout": TIMEOUTS, CALL_EXTENSION: call},
         )
+        request.url = url  # httpx copied it, without its template
         # `check_headers` takes ASCII only; httpx would test each header for it.
         request.headers.encoding = "utf-8"
         request.read()
@@ -63,7 +75,8 @@ class RequestBuilder:
             target = fill_path(operation.path, operation.path_params)
             if operation.query:
                 target += "?" + urlencode(operation.query, quote_via=quote)
-            return httpx.URL(self._base_url + target)
+            template = self._base_url + operation.path
+            return OperationURL(self._base_url + target, template)
         msg = (
             "path_params and query must fit into a URL of 64 KiB and have no lone "
             "surrogate"
@@ -80,8 +93,20 @@ def check_headers(request: httpx.Request) -> None:
     lines = b"".join([b"%b\n%b\n" % header for header in headers])
     # More line feeds than our own are in a name or a value, which would be split there.
     valid = lines.count(b"\n") == 2 * len(headers) and _HEADERS.fullmatch(lines)
-    for name, value in () if valid else headers:
-        check_header(name, value)  # raises for the one that is not valid
+    if not valid:
+        del headers, lines  # crash reporters collect local variables
+        raise _header_error(request)
+
+
+def _header_error(request: httpx.Request) -> InvalidArgumentError:
+    """Return the error about the first header that cannot be sent."""
+    failures = []
+    for name, value in request.headers.raw:
+        try:
+            check_header(name, value)
+        except InvalidArgumentError as error:
+            failures.append(error.with_traceback(None))
+    return failures[0]
 
 
 def _own_headers(call: Call, content: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -96,19 +121,11 @@ def _own_headers(call: Call, content: bytes) -> Iterator[tuple[bytes, bytes]]:
     end_user = call.end_user
     # The API requires a user agent of every server-side caller.
     agent = end_user and end_user.user_agent
-    yield b"User-Agent", agent.encode() if agent else _user_agent()
+    yield b"User-Agent", agent.encode() if agent else _USER_AGENT
     if end_user and end_user.ip:
         yield b"End-User-Ip", end_user.ip.encode()
     if end_user and end_user.device_id:
         yield b"End-User-Device-Id", end_user.device_id.encode()
-
-
-@cache
-def _user_agent() -> bytes:
-    """Return the User-Agent of calls that are made for no known end user."""
-    from importlib.metadata import version  # noqa: PLC0415 -- slow to import
-
-    return f"plastiq-async/{version('plastiq-async')}".encode()
 
 
 def fill_path(template: str, params: Mapping[str, str]) -> str:

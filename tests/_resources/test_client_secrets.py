@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from importlib.metadata import version
 from uuid import UUID
 
 import pytest
 
-from plastiq_async import APIResponseError, EndUser, InvalidArgumentError, trace_context
+from plastiq_async import (
+    APIResponseError,
+    EndUser,
+    InvalidArgumentError,
+    __version__,
+    trace_context,
+)
 from plastiq_async.testing import FakePlastiq
 from tests.support.sessions import PAYER, TOKEN, fake_session, session_for
 from tests.support.socket_server import Server
@@ -40,7 +45,7 @@ END_USER = EndUser(user_agent="Mozilla/5.0", ip="203.0.113.7", device_id="a1b2")
 @pytest.mark.parametrize(
     ("end_user", "expected"),
     [
-        (None, {"User-Agent": f"plastiq-async/{version('plastiq-async')}"}),
+        (None, {"User-Agent": f"plastiq-async/{__version__}"}),
         (
             END_USER,
             {
@@ -52,7 +57,7 @@ END_USER = EndUser(user_agent="Mozilla/5.0", ip="203.0.113.7", device_id="a1b2")
         (
             EndUser(ip="2001:db8::1"),
             {
-                "User-Agent": f"plastiq-async/{version('plastiq-async')}",
+                "User-Agent": f"plastiq-async/{__version__}",
                 "End-User-Ip": "2001:db8::1",
             },
         ),

@@ -162,7 +162,7 @@ async def test_everybody_is_heard(
     with Server(answer(503), answer()) as server:
         async with connect(server) as session:
             await call(session)
-    expected = {"httpx", "plastiq_async", "stamina"}
+    expected = {"httpx", "plastiq_async", "plastiq_async.retries"}
     if transport == "httpx":
         expected |= {"httpcore.connection", "httpcore.http11"}
     if anyio_backend == "asyncio":

@@ -11,23 +11,30 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from typing import assert_type
+from unittest.mock import AsyncMock, create_autospec, patch
 from uuid import UUID
 
 import httpx
 
 from plastiq_async import (
+    APIConnectionError,
     APIResponseError,
     APIStatusError,
     ClientSecret,
+    ClientSecrets,
     CreateClientSecret,
     EndUser,
+    Environment,
     Failed,
+    MissingDependencyError,
     Outcome,
     PlastiqError,
     PlastiqSession,
     RateLimitError,
     ResponseInfo,
     Succeeded,
+    TokenProvider,
+    TransportName,
     current_trace_id,
     trace_context,
 )
@@ -41,7 +48,7 @@ async def provide_token() -> str:
 
 
 def provide_token_at_once() -> str:
-    """Return a token synchronously, which is not allowed."""
+    """Return a token without being async."""
     return "token"
 
 
@@ -70,20 +77,23 @@ def make_sessions(transport: httpx.AsyncBaseTransport) -> None:
     assert_type(PlastiqSession(), PlastiqSession)
     PlastiqSession("token")
     PlastiqSession(access_token=provide_token)
+    PlastiqSession(access_token=provide_token_at_once)
     PlastiqSession(environment="production", timeout=5, max_retries=0)
     PlastiqSession(base_url="https://a.example", max_connections=5)
     PlastiqSession(transport="httpx", verify="ca.pem", proxy="http://localhost")
     PlastiqSession(verify=ssl.create_default_context(), proxy=httpx.Proxy("http://a"))
     PlastiqSession(transport=transport, trust_env=False, verify_trace_id=False)
+    PlastiqSession(allow_http_hosts=("plastiq-fake", "10.0.0.5"))
     PlastiqSession(middleware=[tenant, Tenant(), TraceId()])
     PlastiqSession(middleware=(layer for layer in (tenant, tenant)))
 
     PlastiqSession(b"token")  # type: ignore[arg-type]
     PlastiqSession("token", "sandbox")  # type: ignore[call-arg]
-    PlastiqSession(provide_token_at_once)  # type: ignore[arg-type]
+    PlastiqSession(lambda: 5)  # type: ignore[arg-type, return-value]
     PlastiqSession(environment="staging")  # type: ignore[arg-type]
     PlastiqSession(transport="requests")  # type: ignore[arg-type]
     PlastiqSession(middleware=[no_middleware])  # type: ignore[list-item]
+    PlastiqSession(allow_http_hosts=[b"plastiq-fake"])  # type: ignore[list-item]
 
 
 async def use_session(session: PlastiqSession) -> None:
@@ -94,6 +104,38 @@ async def use_session(session: PlastiqSession) -> None:
     async with session as entered:
         assert_type(entered, PlastiqSession)
     await session.aclose()
+
+
+class TenantSession(PlastiqSession):
+    """A session of an application."""
+
+    tenant: str
+
+
+async def use_subclass(session: TenantSession) -> None:
+    """Use a subclass, whose views are of the same class."""
+    assert_type(session.with_options(timeout=5), TenantSession)
+    assert_type(session.with_options(timeout=5).with_options().tenant, str)
+    async with session as entered:
+        assert_type(entered, TenantSession)
+
+
+def replace_methods(session: PlastiqSession, secret: ClientSecret) -> None:
+    """Replace a method or a resource, as a test does."""
+    create = AsyncMock(return_value=secret)
+    with patch.object(session.client_secrets, "create", create):
+        pass
+    with patch.object(session.with_options().client_secrets, "create", create):
+        pass
+    resource: ClientSecrets = create_autospec(session.client_secrets)
+    session.client_secrets = resource
+
+
+def make_session(
+    environment: Environment, transport: TransportName, provider: TokenProvider
+) -> PlastiqSession:
+    """Make a session, with settings of types that can be imported."""
+    return PlastiqSession(provider, environment=environment, transport=transport)
 
 
 async def create(session: PlastiqSession, payer: UUID | str) -> None:
@@ -184,6 +226,11 @@ def read_errors(
     assert_type(answer.status_code, int | None)
     if isinstance(error, RateLimitError):
         assert_type(error.retry_after, float | None)
+    if isinstance(error, APIConnectionError):
+        assert_type(error.host, str | None)
+        assert_type(error.transient, bool)
+    if isinstance(error, MissingDependencyError):
+        assert_type(error.name, str | None)
 
 
 def trace(trace_id: UUID | str | None) -> None:

@@ -84,6 +84,7 @@ class ClientSecret:
         """Tell whether the secret has expired.
 
         Args:
-            now: The time to compare with, aware. Default: this machine's clock.
+            now: The time to compare with, aware. Default: this machine's clock, which
+                set `issued_at`, too.
         """
         return (now or datetime.now(UTC)) >= self.expires_at

@@ -1,7 +1,5 @@
 """Models shared by all resources: `EndUser` and `ResponseInfo`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
@@ -15,7 +13,7 @@ from plastiq_async.errors import InvalidArgumentError
 __all__ = ["CallOptions", "EndUser", "ResponseInfo", "check_end_user"]
 
 
-def _validate(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
+def _validate(_: object, attribute: "attrs.Attribute[Any]", value: str | None) -> None:
     if value is not None:
         check_header_value(attribute.name, value)
 
