@@ -1,6 +1,6 @@
 """aiohttp application that creates client secrets for its own pages.
 
-Run it with the local sandbox, then request a secret:
+Run it with the local fake, then request a secret:
 
     python -m plastiq_async.sandbox python examples/aiohttp_app.py 8000
     curl -i -X POST http://127.0.0.1:8000/orders/7/card-form
@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
 from functools import partial
 
 from aiohttp import web
@@ -46,14 +47,11 @@ async def card_form(request: web.Request) -> web.Response:
     )
 
 
-def make_app() -> web.Application:
-    """Return the application."""
+def make_app(make_session: Callable[[], PlastiqSession]) -> web.Application:
+    """Return the application; tests pass a session with a `FakePlastiq`."""
     app = web.Application(middlewares=[answer_problems])
-    # The session may use aiohttp, too (extra plastiq-async[aiohttp]).
-    app.cleanup_ctx.append(
-        plastiq_context(partial(PlastiqSession, transport="aiohttp"))
-    )
-    add_device_cookie(app)
+    app.cleanup_ctx.append(plastiq_context(make_session))
+    add_device_cookie(app)  # Safari on localhost: secure=False
     add_trace_ids(app)
     app.router.add_post("/orders/{order:[0-9]+}/card-form", card_form)
     return app
@@ -65,6 +63,8 @@ if __name__ == "__main__":
     logging.basicConfig(
         level=logging.INFO, format="%(trace_id)s %(message)s", handlers=[handler]
     )
+    # The session may use aiohttp, too (extra plastiq-async[aiohttp]).
+    app = make_app(partial(PlastiqSession, transport="aiohttp"))
     web.run_app(
-        make_app(), host="127.0.0.1", port=int(sys.argv[1]), print=None, access_log=None
+        app, host="127.0.0.1", port=int(sys.argv[1]), print=None, access_log=None
     )

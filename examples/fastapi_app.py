@@ -1,6 +1,6 @@
 """FastAPI application that creates client secrets for its own pages.
 
-Requires fastapi and uvicorn. Run it with the local sandbox, then request a secret:
+Requires fastapi and uvicorn. Run it with the local fake, then request a secret:
 
     python -m plastiq_async.sandbox python examples/fastapi_app.py 8000
     curl -i -X POST http://127.0.0.1:8000/orders/7/card-form
@@ -34,7 +34,7 @@ from plastiq_async.integrations.fastapi import (
 logger = logging.getLogger("shop")
 
 app = FastAPI(lifespan=plastiq_lifespan())  # reads PLASTIQ_ACCESS_TOKEN
-app.add_middleware(DeviceCookieMiddleware)
+app.add_middleware(DeviceCookieMiddleware)  # Safari on localhost: secure=False
 app.add_middleware(TraceIdMiddleware)
 app.add_exception_handler(PlastiqError, answer_problem)
 

@@ -18,7 +18,9 @@ def test_none_outside() -> None:
     assert current_trace_id() is None
 
 
-@pytest.mark.parametrize("trace_id", [OUTER, str(OUTER), str(OUTER).upper()])
+@pytest.mark.parametrize(
+    "trace_id", [OUTER, str(OUTER), str(OUTER).upper(), OUTER.hex, OUTER.urn]
+)
 def test_given(trace_id: UUID | str) -> None:
     """A given trace ID is current within the block, and is yielded as a UUID."""
     with trace_context(trace_id) as chosen:

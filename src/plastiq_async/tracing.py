@@ -24,8 +24,15 @@ def trace_context(trace_id: UUID | str | None = None) -> Iterator[UUID]:
     Tasks started in the block inherit it. The `trace_id` argument of a call takes
     precedence. The trace ID is sent in the request header ``Trace-Id``.
 
+    If the block ends in another context than it began in, nothing is raised, and that
+    context keeps a trace ID of its own. FastAPI runs each half of a sync dependency
+    with ``yield`` in such a context, so the endpoint does not see the trace ID. Use an
+    async dependency, as `plastiq_async.integrations.fastapi` shows, or the middleware
+    `plastiq_async.integrations.asgi.TraceIdMiddleware`.
+
     Args:
-        trace_id: A UUID of version 4; a new one by default.
+        trace_id: A UUID of version 4, as an object or as text: with or without hyphens,
+            in braces or as a URN, in upper or lower case. A new one by default.
 
     Yields:
         The trace ID.
@@ -33,9 +40,16 @@ def trace_context(trace_id: UUID | str | None = None) -> Iterator[UUID]:
     Raises:
         InvalidArgumentError: `trace_id` is not a UUID of version 4.
     """
-    chosen = uuid4() if trace_id is None else check_trace_id(trace_id)
+    # A new object, by which the block recognises its own value in another context.
+    chosen = uuid4() if trace_id is None else UUID(int=check_trace_id(trace_id).int)
+    before = _trace_id.get()
     token = _trace_id.set(chosen)
     try:
         yield chosen
     finally:
-        _trace_id.reset(token)
+        try:
+            _trace_id.reset(token)
+        except ValueError:
+            # In another context, only a copy that was made in the block has its value.
+            if _trace_id.get() is chosen:
+                _trace_id.set(before)

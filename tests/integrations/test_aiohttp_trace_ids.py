@@ -20,6 +20,13 @@ from tests.support.web_clients import web_client_of
 logger = logging.getLogger("tests.integrations")
 
 VALID = "0b4e3c1a-5f0e-4c1d-9d56-0d4d1e6f7a80"
+SPELLINGS = [
+    VALID,
+    VALID.upper(),
+    "0b4e3c1a5f0e4c1d9d560d4d1e6f7a80",  # asgi-correlation-id
+    "{0B4E3C1A-5F0E-4C1D-9D56-0D4D1E6F7A80}",  # .NET's Guid.ToString("B")
+    "urn:uuid:0b4e3c1a-5f0e-4c1d-9d56-0d4d1e6f7a80",
+]
 OTHER = "fe278caa-e01d-4910-b975-5c19c21a6d8e"
 
 
@@ -43,15 +50,15 @@ def make_traced(handler: Any = show, **options: Any) -> web.Application:
     return app
 
 
-@pytest.mark.parametrize("sent", [VALID, VALID.upper()])
+@pytest.mark.parametrize("sent", SPELLINGS)
 async def test_valid_one_is_taken(sent: str, records: list[logging.LogRecord]) -> None:
-    """A valid incoming trace ID is used in the handler, all logs and the response."""
+    """A valid trace ID is used in handler and logs, and returned as it came in."""
     async with (
         web_client_of(make_traced()) as client,
         client.get("/", headers={"Trace-Id": sent}) as answer,
     ):
         assert await answer.text() == VALID
-    assert answer.headers.getall("Trace-Id") == [VALID]
+    assert answer.headers.getall("Trace-Id") == [sent]
     assert logged_ids(records, "tests.integrations", "aiohttp.access") == [VALID] * 2
 
 
@@ -61,7 +68,9 @@ async def test_valid_one_is_taken(sent: str, records: list[logging.LogRecord]) -
         [],
         [""],
         ["no-uuid"],
-        ["{0b4e3c1a-5f0e-4c1d-9d56-0d4d1e6f7a80}"],
+        ["{0b4e3c1a-5f0e-4c1d-9d56-0d4d1e6f7a80"],
+        ["0b4e3c1a_5f0e_4c1d_9d56_0d4d1e6f7a80"],
+        ["a1b2c3d4e5f60718293a4b5c6d7e8f90"],  # nginx's $request_id
         [f"{VALID}, {OTHER}"],
         ["\u202e\xff"],
         ["<script>alert(1)</script>" * 100],
@@ -137,7 +146,7 @@ async def test_websocket() -> None:
         headers = websocket._response.headers
     assert headers["Trace-Id"] == trace_id
     assert headers["Set-Cookie"] == (
-        f"d={device_id}; Max-Age=34560000; Path=/; HttpOnly; SameSite=Lax"
+        f"d={device_id}; Max-Age=34560000; Path=/; HttpOnly; SameSite=Lax; Secure"
     )
 
 

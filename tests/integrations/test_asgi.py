@@ -22,12 +22,20 @@ logger = logging.getLogger("tests.integrations")
 
 VALID = "0b4e3c1a-5f0e-4c1d-9d56-0d4d1e6f7a80"
 OTHER = "fe278caa-e01d-4910-b975-5c19c21a6d8e"
+SPELLINGS = [
+    VALID,
+    VALID.upper(),
+    "0b4e3c1a5f0e4c1d9d560d4d1e6f7a80",  # asgi-correlation-id
+    "{0B4E3C1A-5F0E-4C1D-9D56-0D4D1E6F7A80}",  # .NET's Guid.ToString("B")
+    "urn:uuid:0b4e3c1a-5f0e-4c1d-9d56-0d4d1e6f7a80",
+]
 REFUSED = [
     [],
     [b""],
     [b"no-uuid"],
-    [b"{0b4e3c1a-5f0e-4c1d-9d56-0d4d1e6f7a80}"],
-    [b"0b4e3c1a5f0e4c1d9d560d4d1e6f7a80"],
+    [b"{0b4e3c1a-5f0e-4c1d-9d56-0d4d1e6f7a80"],
+    [b"0b4e3c1a_5f0e_4c1d_9d56_0d4d1e6f7a80"],
+    [b"a1b2c3d4e5f60718293a4b5c6d7e8f90"],  # nginx's $request_id
     [b"5b0c7a3e-93d4-11ee-b9d1-0242ac120002"],  # version 1
     [VALID.encode() + b"; DROP TABLE users"],
     [VALID.encode() + b", " + OTHER.encode()],
@@ -62,15 +70,15 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sent", [VALID, VALID.upper()])
+@pytest.mark.parametrize("sent", SPELLINGS)
 async def test_valid_one_is_taken(
     server: str, sent: str, records: list[logging.LogRecord]
 ) -> None:
-    """A valid incoming trace ID is used in the application, log and response."""
+    """A valid trace ID is used in application and log, and returned as it came in."""
     async with client_of(TraceIdMiddleware(app), server) as client:
         answer = await client.get("/", headers={"Trace-Id": sent})
     assert answer.text == VALID * 2
-    assert answer.headers.get_list("trace-id") == [VALID]
+    assert answer.headers.get_list("trace-id") == [sent]
     assert ids_of(records) == [VALID]
 
 

@@ -82,7 +82,8 @@ async def web_client_of(
         else:
             await web.UnixSite(runner, path).start()
             connector = aiohttp.UnixConnector(path)
-        jar = aiohttp.CookieJar(unsafe=True)  # accepts cookies of IP addresses
+        # Like a browser, it accepts cookies of loopback addresses, also Secure ones.
+        jar = aiohttp.CookieJar(unsafe=True, treat_as_secure_origin=url)
         async with aiohttp.ClientSession(
             url, connector=connector, cookie_jar=jar
         ) as client:

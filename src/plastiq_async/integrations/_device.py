@@ -11,18 +11,13 @@ import attrs
 from plastiq_async.integrations._trace_ids import check_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 # Key of the `Device` in an ASGI scope or an aiohttp request.
 DEVICE_KEY = "plastiq_async.integrations.device"
 DEFAULT_NAME = "plastiq-device"
 # Browsers keep no cookie longer.
 _MAX_AGE = 400 * 24 * 60 * 60
-_LOOPBACK = re.compile(
-    r"(?:(?:[a-z0-9-]+\.)*localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]+)?",
-    re.IGNORECASE,
-)
-_PROXY_HEADER_PREFIXES = ("forwarded", "via", "x-forwarded-")
 
 
 @attrs.define
@@ -50,13 +45,17 @@ class DeviceCookie:
 
     Args:
         name: The cookie's name.
+        secure: Whether the cookie has the attribute ``Secure``. It is never derived
+            from a request, because a proxy may use https towards the browser and http
+            towards the app, and need not say so.
 
     Raises:
         ConfigurationError: `name` is not a valid name of a cookie.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, secure: bool) -> None:
         self._name = check_name("name", name)
+        self._secure = secure
         # Other IDs are ignored, because the ID is sent to the API.
         self._pattern = re.compile(
             rf"(?:^|;)[ ]*{re.escape(name)}=([0-9a-f]{{32}})(?=;|$)"
@@ -69,29 +68,8 @@ class DeviceCookie:
                 return Device(found[1])
         return Device(None)
 
-    def format(self, device_id: str, *, secure: bool) -> str:
+    def format(self, device_id: str) -> str:
         """Return the value of ``Set-Cookie`` that sets `device_id`."""
         attributes = f"Max-Age={_MAX_AGE}; Path=/; HttpOnly; SameSite=Lax"
         cookie = f"{self._name}={device_id}; {attributes}"
-        return f"{cookie}; Secure" if secure else cookie
-
-
-def needs_secure(
-    scheme: str, hosts: Sequence[str], header_names: Iterable[str]
-) -> bool:
-    """Return whether the cookie needs the attribute ``Secure``.
-
-    Every cookie needs it, except in development: some browsers reject such a cookie
-    from ``http://localhost``. The scheme alone is not enough, because a proxy may use
-    https towards the browser and http towards the app. So the attribute is left out
-    only if the scheme is ``http`` or ``ws``, the host is a loopback host, and no header
-    was added by a proxy.
-
-    Args:
-        scheme: The scheme of the request.
-        hosts: The values of its ``Host``.
-        header_names: The names of all its headers, in lower case.
-    """
-    if scheme not in {"http", "ws"} or not _LOOPBACK.fullmatch(",".join(hosts)):
-        return True
-    return any(name.startswith(_PROXY_HEADER_PREFIXES) for name in header_names)
+        return f"{cookie}; Secure" if self._secure else cookie

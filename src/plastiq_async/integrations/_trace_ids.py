@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
-from uuid import uuid4
+from uuid import UUID, uuid4
+
+import attrs
 
 from plastiq_async._validate import check_trace_id, is_token
 from plastiq_async.errors import ConfigurationError, InvalidArgumentError
@@ -12,7 +14,6 @@ from plastiq_async.tracing import current_trace_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from uuid import UUID
 
 
 class TraceIdFilter(logging.Filter):
@@ -40,18 +41,33 @@ class TraceIdFilter(logging.Filter):
         return True
 
 
-def choose_trace_id(values: Sequence[str]) -> UUID:
+@attrs.frozen
+class RequestTraceId:
+    """The trace ID of a request.
+
+    Attributes:
+        id: The trace ID, for calls and logs.
+        text: Its spelling in the request, which the response repeats.
+    """
+
+    id: UUID
+    text: str
+
+
+def choose_trace_id(values: Sequence[str]) -> RequestTraceId:
     """Return the trace ID of a request, or a new one if the request has no valid one.
 
     Args:
         values: All values of the request's trace ID header. A valid trace ID is a
-            single value that is a UUID of version 4. Other values are discarded.
+            single value that is a UUID of version 4 in any usual spelling. Other
+            values are discarded.
     """
     try:
-        (value,) = values
-        return check_trace_id(value)
+        (text,) = values
+        return RequestTraceId(check_trace_id(text), text)
     except (ValueError, InvalidArgumentError):
-        return uuid4()
+        new = uuid4()
+        return RequestTraceId(new, str(new))
 
 
 def check_name(setting: str, value: object) -> str:

@@ -3,6 +3,7 @@
 ```python
 from aiohttp import web
 
+from plastiq_async import PlastiqSession
 from plastiq_async.integrations.aiohttp import (
     add_device_cookie,
     add_trace_ids,
@@ -27,21 +28,25 @@ async def card_form(request: web.Request) -> web.Response:
     )
 
 
-app = web.Application(middlewares=[answer_problems])
-app.cleanup_ctx.append(plastiq_context())
-add_device_cookie(app)
-add_trace_ids(app)
-app.router.add_post("/card-form", card_form)
+def make_app(make_session=PlastiqSession) -> web.Application:
+    app = web.Application(middlewares=[answer_problems])
+    app.cleanup_ctx.append(plastiq_context(make_session))
+    add_device_cookie(app)
+    add_trace_ids(app)
+    app.router.add_post("/card-form", card_form)
+    return app
 ```
 
-All of these also work in sub-applications.
+All of these also work in sub-applications. A test calls `make_app` with a function that
+returns a session with a `FakePlastiq`, as `docs/testing.md` shows.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
+from plastiq_async._missing import explain_missing
 from plastiq_async._session import PlastiqSession
 from plastiq_async.errors import ConfigurationError, PlastiqError
 from plastiq_async.integrations._device import (
@@ -49,16 +54,16 @@ from plastiq_async.integrations._device import (
     DEVICE_KEY,
     Device,
     DeviceCookie,
-    needs_secure,
 )
-from plastiq_async.integrations._end_user import make_end_user
-from plastiq_async.integrations._missing import explain_missing
+from plastiq_async.integrations._end_user import ForwardedHeader, make_end_user
 from plastiq_async.integrations._problems import report_problem
 from plastiq_async.integrations._trace_ids import (
+    RequestTraceId,
     TraceIdFilter,
     check_name,
     choose_trace_id,
 )
+from plastiq_async.models import EndUser
 from plastiq_async.tracing import _trace_id
 
 try:
@@ -66,16 +71,9 @@ try:
 except ModuleNotFoundError as _error:
     raise explain_missing(_error, "aiohttp", "aiohttp", __name__) from None
 
-if TYPE_CHECKING:
-    from uuid import UUID
-
-    from aiohttp.typedefs import Handler
-
-    from plastiq_async.integrations._end_user import ForwardedHeader
-    from plastiq_async.models import EndUser
-
 __all__ = [
     "PLASTIQ",
+    "ForwardedHeader",
     "TraceIdFilter",
     "add_device_cookie",
     "add_trace_ids",
@@ -88,6 +86,9 @@ __all__ = [
 PLASTIQ = web.AppKey("PLASTIQ", PlastiqSession)
 """Key of the session in the application; `plastiq_session` reads it."""
 
+# Those in aiohttp's own alias are names that exist for type checkers only.
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
 _DEVICE_COOKIE = web.AppKey("_DEVICE_COOKIE", DeviceCookie)
 
 
@@ -97,7 +98,7 @@ def _make_request_key(name: str, kind: type) -> Any:
     return make_key(name, kind) if make_key else name
 
 
-_TRACE_ID = _make_request_key("plastiq_async.integrations.trace_id", object)
+_TRACE_ID = _make_request_key("plastiq_async.integrations.trace_id", RequestTraceId)
 _DEVICE = _make_request_key(DEVICE_KEY, Device)
 
 
@@ -146,10 +147,11 @@ def plastiq_session(request: web.Request) -> PlastiqSession:
 def add_trace_ids(app: web.Application, *, header: str = "Trace-Id") -> None:
     """Give each request one trace ID, and return it in the response.
 
-    The request's own trace ID is used if it is valid, otherwise a new one. It applies
-    to all calls of the request, as with `trace_context`, and to aiohttp's access and
-    error log. Every response carries it, including error responses and streams. A
-    WebSocket has one trace ID for all its messages.
+    The request's own trace ID is used if it is a UUID of version 4 in any usual
+    spelling, otherwise a new one. It applies to all calls of the request, as with
+    `trace_context`, and to aiohttp's access and error log. Calls and logs have the
+    canonical spelling. Every response, including error responses and streams, has a
+    header with that of the request. A WebSocket has one trace ID for all its messages.
 
     Args:
         app: The application, before it starts.
@@ -160,58 +162,57 @@ def add_trace_ids(app: web.Application, *, header: str = "Trace-Id") -> None:
     """
     check_name("header", header)
 
-    def ensure_trace_id(request: web.Request) -> UUID:
+    def ensure_trace_id(request: web.Request) -> RequestTraceId:
         # A sub-application may have its own middleware for the same request.
         if _TRACE_ID not in request:
             request[_TRACE_ID] = choose_trace_id(request.headers.getall(header, ()))
-        trace_id: UUID = request[_TRACE_ID]
+        trace_id: RequestTraceId = request[_TRACE_ID]
         return trace_id
 
     @web.middleware
     async def use_trace_id(
-        request: web.Request, handler: Handler
+        request: web.Request, handler: _Handler
     ) -> web.StreamResponse:
         # Not reset, because aiohttp logs the request and its errors after the
         # middleware has returned. Each request is a task with a context of its own.
-        _trace_id.set(ensure_trace_id(request))
+        _trace_id.set(ensure_trace_id(request).id)
         return await handler(request)
 
     async def add_trace_id_header(
         request: web.Request, response: web.StreamResponse
     ) -> None:
-        response.headers[header] = str(ensure_trace_id(request))
+        response.headers[header] = ensure_trace_id(request).text
 
     app.middlewares.insert(0, use_trace_id)
     app.on_response_prepare.append(add_trace_id_header)
 
 
-def add_device_cookie(app: web.Application, *, name: str = DEFAULT_NAME) -> None:
+def add_device_cookie(
+    app: web.Application, *, name: str = DEFAULT_NAME, secure: bool = True
+) -> None:
     """Recognise a returning browser by a random ID in a cookie.
 
     With it, `end_user_from` fills in `EndUser.device_id`. If the request has no cookie,
     `end_user_from` makes a new ID, and the response sets the cookie. The cookie lasts
-    400 days, is sent to this host only, is hidden from scripts, and is sent over https
-    only, unless the request came over http to a loopback host without passing a proxy.
+    400 days, is sent to this host only, and is hidden from scripts.
 
     Args:
         app: The application, before it starts.
         name: The cookie's name. The prefix ``__Host-`` prevents other hosts of the
-            domain from setting the cookie, but works over https only.
+            domain from setting the cookie, and requires `secure`.
+        secure: Whether browsers send the cookie over https only. Chromium and Firefox
+            also accept it from ``http://localhost``. Safari does not, so pass False to
+            develop with Safari without https.
 
     Raises:
         ConfigurationError: `name` is not a valid name of a cookie.
     """
-    cookie = app[_DEVICE_COOKIE] = DeviceCookie(name)
+    cookie = app[_DEVICE_COOKIE] = DeviceCookie(name, secure=secure)
 
     async def set_cookie(request: web.Request, response: web.StreamResponse) -> None:
         device: Device | None = request.get(_DEVICE)
         if device and device.new_id:
-            secure = needs_secure(
-                request.scheme,
-                request.headers.getall("Host", []),
-                (header.lower() for header in request.headers),
-            )
-            value = cookie.format(device.new_id, secure=secure)
+            value = cookie.format(device.new_id)
             response.headers.add("Set-Cookie", value)
 
     app.on_response_prepare.append(set_cookie)
@@ -257,7 +258,9 @@ def end_user_from(
 
 
 @web.middleware
-async def answer_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def answer_problems(
+    request: web.Request, handler: _Handler
+) -> web.StreamResponse:
     """Log a `PlastiqError`, and return problem details (RFC 9457) as the response.
 
     This is a middleware. The response contains ``type``, ``title``, ``status`` and

@@ -13,8 +13,6 @@ was added. That response carries the trace ID only if the application is wrapped
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from plastiq_async._protocol import header_values
 from plastiq_async.integrations._asgi_types import (
     ASGIApp,
@@ -23,20 +21,25 @@ from plastiq_async.integrations._asgi_types import (
     Scope,
     Send,
 )
-from plastiq_async.integrations._device import (
-    DEFAULT_NAME,
-    DEVICE_KEY,
-    DeviceCookie,
-    needs_secure,
-)
+from plastiq_async.integrations._device import DEFAULT_NAME, DEVICE_KEY, DeviceCookie
 from plastiq_async.integrations._trace_ids import (
+    RequestTraceId,
     TraceIdFilter,
     check_name,
     choose_trace_id,
 )
 from plastiq_async.tracing import trace_context
 
-__all__ = ["DeviceCookieMiddleware", "TraceIdFilter", "TraceIdMiddleware"]
+__all__ = [
+    "ASGIApp",
+    "DeviceCookieMiddleware",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "TraceIdFilter",
+    "TraceIdMiddleware",
+]
 
 # Key of the trace ID in the scope of a request.
 _TRACE_ID = "plastiq_async.integrations.trace_id"
@@ -51,9 +54,11 @@ _RESPONSE_STARTS = {
 class TraceIdMiddleware:
     """Middleware that gives each request one trace ID, and returns it in the response.
 
-    The request's own trace ID is used if it is valid, otherwise a new one. It applies
-    to all calls of the request, as with `trace_context`, including those of background
-    tasks. A WebSocket has one trace ID for all its messages.
+    The request's own trace ID is used if it is a UUID of version 4 in any usual
+    spelling, otherwise a new one. It applies to all calls of the request, as with
+    `trace_context`, including those of background tasks. Calls and logs have the
+    canonical spelling, and the response header has that of the request. A WebSocket has
+    one trace ID for all its messages.
 
     Args:
         app: The application.
@@ -82,7 +87,7 @@ class TraceIdMiddleware:
         if _TRACE_ID not in scope:
             values = header_values(scope["headers"], self._header)
             scope[_TRACE_ID] = choose_trace_id(values)
-        trace_id: UUID = scope[_TRACE_ID]
+        trace_id: RequestTraceId = scope[_TRACE_ID]
 
         async def send_with_trace_id(message: Message) -> None:
             if message["type"] in _RESPONSE_STARTS:
@@ -91,11 +96,11 @@ class TraceIdMiddleware:
                     for pair in message.get("headers", ())
                     if pair[0].lower() != self._header
                 ]
-                headers.append((self._header, str(trace_id).encode()))
+                headers.append((self._header, trace_id.text.encode()))
                 message = {**message, "headers": headers}
             await send(message)
 
-        with trace_context(trace_id):
+        with trace_context(trace_id.id):
             await self._app(scope, receive, send_with_trace_id)
 
 
@@ -105,21 +110,25 @@ class DeviceCookieMiddleware:
     With it, `plastiq_async.integrations.fastapi.end_user_from` fills in
     `EndUser.device_id`. If the request has no cookie, `end_user_from` makes a new ID,
     and the response sets the cookie. The cookie lasts 400 days, is sent to this host
-    only, is hidden from scripts, and is sent over https only, unless the request came
-    over http to a loopback host without passing a proxy.
+    only, and is hidden from scripts.
 
     Args:
         app: The application.
         name: The cookie's name. The prefix ``__Host-`` prevents other hosts of the
-            domain from setting the cookie, but works over https only.
+            domain from setting the cookie, and requires `secure`.
+        secure: Whether browsers send the cookie over https only. Chromium and Firefox
+            also accept it from ``http://localhost``. Safari does not, so pass False to
+            develop with Safari without https.
 
     Raises:
         ConfigurationError: `name` is not a valid name of a cookie.
     """
 
-    def __init__(self, app: ASGIApp, *, name: str = DEFAULT_NAME) -> None:
+    def __init__(
+        self, app: ASGIApp, *, name: str = DEFAULT_NAME, secure: bool = True
+    ) -> None:
         self._app = app
-        self._cookie = DeviceCookie(name)
+        self._cookie = DeviceCookie(name, secure=secure)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; other scopes are passed on unchanged.
@@ -137,12 +146,7 @@ class DeviceCookieMiddleware:
 
         async def send_with_cookie(message: Message) -> None:
             if message["type"] in _RESPONSE_STARTS and device.new_id:
-                secure = needs_secure(
-                    scope.get("scheme", "http"),
-                    header_values(scope["headers"], b"host"),
-                    (name.decode("latin-1").lower() for name, _ in scope["headers"]),
-                )
-                cookie = self._cookie.format(device.new_id, secure=secure)
+                cookie = self._cookie.format(device.new_id)
                 headers = [*message.get("headers", ())]
                 headers.append((b"set-cookie", cookie.encode()))
                 message = {**message, "headers": headers}

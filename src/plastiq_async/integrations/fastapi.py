@@ -39,23 +39,74 @@ async def card_form(plastiq: Plastiq, request: Request, response: Response) -> C
 ```
 
 FastAPI does not serialise attrs classes. The model `CardForm` also selects the fields
-that the browser gets. In tests, use a session that is connected to a `FakePlastiq`::
+that the browser gets.
 
-    app.dependency_overrides[plastiq_session] = lambda: session
+A dependency that sets a context variable, as `trace_context` does, must be async.
+FastAPI runs a sync dependency in a thread with a context of its own, so the endpoint
+does not see the variable.
+
+```python
+from collections.abc import AsyncIterator
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Header
+
+from plastiq_async import trace_context
+
+
+async def trace_job(x_job_id: Annotated[UUID, Header()]) -> AsyncIterator[None]:
+    with trace_context(x_job_id):
+        yield
+
+
+@app.post("/job", dependencies=[Depends(trace_job)])
+async def run_job(plastiq: Plastiq) -> CardForm:
+    secret = await plastiq.client_secrets.create("8f51c396-6e29-49a6-ba5a-1a31d5420158")
+    return CardForm.model_validate(secret)
+```
+
+In tests, override the dependency. Open a session for each request, because a session
+belongs to one event loop, and `TestClient` runs each request in a new one.
+
+```python
+from fastapi.testclient import TestClient
+
+from plastiq_async import PlastiqSession
+from plastiq_async.integrations.fastapi import plastiq_session
+from plastiq_async.testing import FakePlastiq
+
+fake = FakePlastiq()
+
+
+async def connect() -> AsyncIterator[PlastiqSession]:
+    async with PlastiqSession(
+        fake.access_token, base_url=fake.base_url, transport=fake.transport
+    ) as session:
+        yield session
+
+
+app.dependency_overrides[plastiq_session] = connect
+client = TestClient(app)
+for _ in range(2):
+    secret = client.post("/card-form").json()["client_secret"]
+    assert fake.redeem(secret) == fake.payer_id
+```
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Annotated, overload
+from typing import Annotated, overload
 
+from plastiq_async._missing import explain_missing
 from plastiq_async._session import PlastiqSession
 from plastiq_async.errors import ConfigurationError
-from plastiq_async.integrations._device import DEVICE_KEY
-from plastiq_async.integrations._end_user import make_end_user
-from plastiq_async.integrations._missing import explain_missing
+from plastiq_async.integrations._device import DEVICE_KEY, Device
+from plastiq_async.integrations._end_user import ForwardedHeader, make_end_user
 from plastiq_async.integrations._problems import report_problem
+from plastiq_async.models import EndUser
 
 try:
     from fastapi import Depends, Request, Response, WebSocket
@@ -64,12 +115,8 @@ try:
 except ModuleNotFoundError as _error:
     raise explain_missing(_error, "fastapi", "fastapi", __name__) from None
 
-if TYPE_CHECKING:
-    from plastiq_async.integrations._device import Device
-    from plastiq_async.integrations._end_user import ForwardedHeader
-    from plastiq_async.models import EndUser
-
 __all__ = [
+    "ForwardedHeader",
     "Plastiq",
     "answer_problem",
     "end_user_from",

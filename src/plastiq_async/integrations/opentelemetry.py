@@ -16,21 +16,19 @@ Requires opentelemetry-api. Without a configured SDK the middleware does nothing
 
 from __future__ import annotations
 
-from contextlib import suppress
-from importlib.metadata import version
-from typing import TYPE_CHECKING
-from uuid import UUID
-
 import anyio
+import httpx
 
+from plastiq_async._missing import explain_missing
+from plastiq_async._protocol import parse_trace_id
+from plastiq_async._version import __version__
 from plastiq_async.errors import (
     APIResponseError,
     APIStatusError,
     APITimeoutError,
     PlastiqError,
 )
-from plastiq_async.integrations._missing import explain_missing
-from plastiq_async.middleware import call_info
+from plastiq_async.middleware import CallInfo, Handler, call_info
 
 try:
     from opentelemetry.trace import StatusCode, TracerProvider, get_tracer
@@ -38,11 +36,6 @@ except ModuleNotFoundError as _error:
     raise explain_missing(
         _error, "opentelemetry.trace", "opentelemetry-api", __name__
     ) from None
-
-if TYPE_CHECKING:
-    import httpx
-
-    from plastiq_async.middleware import CallInfo, Handler
 
 __all__ = ["OpenTelemetryMiddleware"]
 
@@ -68,9 +61,7 @@ class OpenTelemetryMiddleware:
     """
 
     def __init__(self, tracer_provider: TracerProvider | None = None) -> None:
-        self._tracer = get_tracer(
-            "plastiq_async", version("plastiq-async"), tracer_provider
-        )
+        self._tracer = get_tracer("plastiq_async", __version__, tracer_provider)
 
     async def __call__(
         self, request: httpx.Request, call_next: Handler, /
@@ -105,8 +96,8 @@ def _response_attributes(response: httpx.Response) -> dict[str, str | int]:
     attributes: dict[str, str | int] = {
         "http.response.status_code": response.status_code
     }
-    with suppress(KeyError, ValueError):
-        attributes["plastiq.trace_id"] = str(UUID(response.headers["Trace-Id"]))
+    if trace_id := parse_trace_id(response.headers.raw):
+        attributes["plastiq.trace_id"] = str(trace_id)
     return attributes
 
 
