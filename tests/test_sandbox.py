@@ -35,6 +35,18 @@ with opener.open(request) as response:
     print(sorted(json.load(response)))
 sys.exit(7)
 """
+
+
+def has_ipv6() -> bool:
+    """Return whether this machine has an IPv6 loopback address."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="no IPv6")
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 
 
@@ -77,7 +89,7 @@ def create(settings: dict[str, str]) -> httpx.Response:
 @pytest.mark.slow
 @posix_only
 def test_serves_until_interrupted() -> None:
-    """The printed settings work, and Ctrl-C ends the process without output."""
+    """The printed settings work, a line says how to stop, and Ctrl-C does it."""
     with start("--port", "0") as process:
         assert process.stdout is not None
         settings = settings_of([process.stdout.readline() for _ in range(3)])
@@ -89,7 +101,12 @@ def test_serves_until_interrupted() -> None:
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate()
     assert response.status_code == 200
-    assert (process.returncode, output, errors) == (0, "", "")
+    assert (process.returncode, output) == (0, "")
+    assert errors == (
+        "Serving the local fake of Plastiq Connect on "
+        f"{settings['PLASTIQ_BASE_URL']} with the access token "
+        f"{settings['PLASTIQ_ACCESS_TOKEN']}. Stop it with Ctrl-C.\n"
+    )
 
 
 @posix_only
@@ -225,6 +242,76 @@ def test_interrupted_with_its_command() -> None:
         os.killpg(process.pid, signal.SIGINT)
         output, errors = process.communicate()
     assert (process.returncode, output, errors) == (5, "", "")
+
+
+PRINT_URL = [
+    sys.executable,
+    "-c",
+    "import os; print(os.environ['PLASTIQ_BASE_URL'])",
+]
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("localhost", "localhost"),
+        pytest.param("::1", "[::1]", marks=needs_ipv6),
+    ],
+)
+def test_loopback_hosts(
+    host: str, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Any address of loopback can be chosen, without a warning."""
+    assert sandbox.main(["--host", host, *PRINT_URL]) == 0
+    output, errors = capfd.readouterr()
+    assert re.fullmatch(rf"http://{re.escape(name)}:\d+/api\n", output)
+    assert errors == ""
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("0.0.0.0", "127.0.0.1"),  # noqa: S104 -- under test
+        pytest.param("::", "[::1]", marks=needs_ipv6),
+    ],
+)
+def test_hosts_on_the_network(
+    host: str, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A host that others can reach is a warning; the URL is one of this machine."""
+    assert sandbox.main(["--host", host, *PRINT_URL]) == 0
+    output, errors = capfd.readouterr()
+    assert re.fullmatch(rf"http://{re.escape(name)}:\d+/api\n", output)
+    assert errors.startswith(f"Warning: --host {host} lets everyone on the network")
+
+
+def test_impossible_host(capsys: pytest.CaptureFixture[str]) -> None:
+    """A host that is not one of this machine is named in the error."""
+    assert sandbox.main(["--host", "192.0.2.1", "--port", "1"]) == 1
+    assert "192.0.2.1:1" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_other_programs_can_control_it(capfd: pytest.CaptureFixture[str]) -> None:
+    """Another program can order a fault of the fake that is served."""
+    code = (
+        "import json, os, urllib.error, urllib.request as u\n"
+        "opener = u.build_opener(u.ProxyHandler({}))\n"
+        "def post(url, body):\n"
+        "    data = json.dumps(body).encode()\n"
+        "    headers = {'Content-Type': 'application/json'}\n"
+        "    return opener.open(u.Request(url, data, headers))\n"
+        "url = os.environ['PLASTIQ_BASE_URL']\n"
+        "order = {'fault': 'fail', 'status': 503}\n"
+        "post(url.replace('/api', '/_sandbox/faults'), order)\n"
+        "try:\n"
+        "    post(url + '/client-secrets', {})\n"
+        "except urllib.error.HTTPError as error:\n"
+        "    print(error.code)\n"
+    )
+    assert sandbox.main([sys.executable, "-c", code]) == 0
+    assert capfd.readouterr() == ("503\n", "")
 
 
 @pytest.mark.parametrize("name", ["starlette", "uvicorn"])

@@ -1,17 +1,29 @@
-"""The sandbox: `FakePlastiq` on a loopback socket, without an API key.
+"""The local fake: `FakePlastiq` on a socket, without an API key.
 
-    python -m plastiq_async.sandbox [--port N] [command ...]
+    python -m plastiq_async.sandbox [--host HOST] [--port N] [command ...]
 
-Without a command, the sandbox prints its settings as shell `export` lines and
-serves until Ctrl-C. With a command, it runs the command with the settings in its
-environment, and stops when the command ends. It needs the extra
-`plastiq-async[sandbox]`.
+Without a command, it prints its settings as shell `export` lines and serves until
+Ctrl-C. With a command, it runs the command with the settings in its environment, and
+stops when the command ends. It needs the extra `plastiq-async[sandbox]`. It is not
+Plastiq's sandbox, which is a server of the vendor.
+
+Web pages on loopback may use it, too (CORS). Programs on the same machine can order
+faults, redeem client secrets, read the requests and reset the fake:
+
+    curl http://127.0.0.1:8642/_sandbox/faults --json '{"fault": "fail", "status": 503}'
+    curl http://127.0.0.1:8642/_sandbox/redeem --json '{"clientSecret": "..."}'
+    curl http://127.0.0.1:8642/_sandbox/requests?limit=10
+    curl http://127.0.0.1:8642/_sandbox/reset --json '{}'
+
+A fault is `"fail"`, `"garble"`, `"delay"`, `"drop"` or `"refuse"`, with the arguments
+of the methods of `FakePlastiq`, such as `fail_next`, in camelCase.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import ipaddress
 import os
 import shlex
 import signal
@@ -27,12 +39,12 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_HOST = "127.0.0.1"
+_DEFAULT_HOST = "127.0.0.1"
 _DEFAULT_PORT = 8642
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the sandbox.
+    """Run the local fake.
 
     Args:
         arguments: Command-line arguments without the program's name; by default
@@ -40,46 +52,58 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: that of the command if there is one, or 0 after Ctrl-C. It
-        is 1 if the sandbox cannot start, and 126 or 127 if the command cannot.
+        is 1 if the local fake cannot start, and 126 or 127 if the command cannot.
     """
     options = _parse(arguments)
     try:
         import uvicorn  # noqa: PLC0415 -- an optional dependency
 
         from plastiq_async.testing import FakePlastiq  # noqa: PLC0415 -- needs Starlette
+        from plastiq_async.testing._sandbox import (  # noqa: PLC0415 -- likewise
+            make_sandbox_app,
+        )
     except ModuleNotFoundError as error:
         if error.name not in ("starlette", "uvicorn"):
             raise
         return _print_error(
-            f"The sandbox needs {error.name}, which is not installed: "
+            f"The local fake needs {error.name}, which is not installed: "
             "pip install 'plastiq-async[sandbox]'"
         )
     command: list[str] = options.command
     port: int | None = options.port
     if port is None:
         port = 0 if command else _DEFAULT_PORT
+    host: str = options.host
     try:
         # Listens from here on, so that early connections wait and are not refused.
-        listener = socket.create_server((_HOST, port))
+        listener = _listen(host, port)
     except OSError as error:
         return _print_error(
-            f"Cannot listen on {_HOST}:{port}: {error.strerror}. "
+            f"Cannot listen on {host}:{port}: {error.strerror}. "
             "Choose another port with --port, or any free one with --port 0."
+        )
+    if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
+        _print_notice(
+            f"Warning: --host {host} lets everyone on the network use the local fake. "
+            "Do not send it real data. Its endpoints /_sandbox/ serve clients on "
+            "loopback only."
         )
     fake = FakePlastiq()
     settings = {
-        "PLASTIQ_BASE_URL": f"http://{_HOST}:{listener.getsockname()[1]}/api",
+        "PLASTIQ_BASE_URL": _base_url(host, listener),
         "PLASTIQ_ACCESS_TOKEN": fake.access_token,
         "PLASTIQ_PAYER_ID": str(fake.payer_id),
     }
     server = uvicorn.Server(
         uvicorn.Config(
-            fake.app,
+            make_sandbox_app(fake),
             lifespan="off",
             # Without a configuration Python prints warnings to stderr. That of
             # uvicorn would also write to stdout.
             log_config=None,
             log_level="warning",
+            # The control endpoints check the address of the peer itself.
+            proxy_headers=False,
             timeout_graceful_shutdown=1,
             ws="none",
         )
@@ -93,6 +117,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name, value in settings.items():
                 line = f"export {name}={shlex.quote(value)}"
                 print(line, flush=True)  # noqa: T201 -- a command-line program
+            _print_notice(
+                "Serving the local fake of Plastiq Connect on "
+                f"{settings['PLASTIQ_BASE_URL']} with the access token "
+                f"{fake.access_token}. Stop it with Ctrl-C."
+            )
             server.run(sockets=[listener])
     return 0
 
@@ -100,7 +129,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m plastiq_async.sandbox",
-        description="Serve a fake Plastiq Connect API on loopback, without an API key.",
+        description="Serve the local fake of Plastiq Connect, without an API key.",
+    )
+    parser.add_argument(
+        "--host",
+        default=_DEFAULT_HOST,
+        help="address to listen on; anyone who can reach it can use the fake; default: "
+        "%(default)s",
     )
     parser.add_argument(
         "--port",
@@ -110,7 +145,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "command",
         nargs=argparse.REMAINDER,
-        help="command to run against the sandbox, which then stops with its exit code",
+        help="command to run against the fake, which then stops with its exit code",
     )
     options = parser.parse_args(arguments)
     # Some versions of argparse drop the separator, some do not.
@@ -125,6 +160,21 @@ def _port(text: str) -> int:
         msg = f"{port} is not between 0 and 65535"
         raise argparse.ArgumentTypeError(msg)
     return port
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    (family, *_, address), *_ = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    return socket.create_server(address[:2], family=family)
+
+
+def _base_url(host: str, listener: socket.socket) -> str:
+    address, port = listener.getsockname()[:2]
+    if ipaddress.ip_address(address).is_unspecified:
+        # Listens on all addresses, so on loopback as well.
+        host = "::1" if listener.family == socket.AF_INET6 else _DEFAULT_HOST
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/api"
 
 
 @contextlib.contextmanager
@@ -167,8 +217,13 @@ def _run(command: Sequence[str], settings: Mapping[str, str]) -> int:
 
 
 def _print_error(message: str) -> int:
-    print(message, file=sys.stderr)  # noqa: T201 -- a command-line program
+    _print_notice(message)
     return 1
+
+
+def _print_notice(message: str) -> None:
+    # stdout is for the settings, so that a shell can read them.
+    print(message, file=sys.stderr, flush=True)  # noqa: T201 -- a command-line program
 
 
 if __name__ == "__main__":

@@ -211,6 +211,15 @@ def test_unknown_secret_is_refused_without_an_echo() -> None:
     assert "never-issued" not in str(info.value)
 
 
+def test_default_clock_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fake's clock follows the system's, even if a test replaces that later."""
+    fake = FakePlastiq()
+    monkeypatch.setattr(time, "time", lambda: 1_700_000_000.0)
+    assert fake.now == datetime.fromtimestamp(1_700_000_000, tz=UTC)
+    fake.advance(5)
+    assert fake.now == datetime.fromtimestamp(1_700_000_005, tz=UTC)
+
+
 def test_default_clock_is_the_real_one() -> None:
     """Without a clock of its own the fake goes by the system's, plus advances."""
     fake = FakePlastiq()

@@ -50,6 +50,9 @@ def test_no_import_circle() -> None:
 
 @pytest.mark.parametrize("module", FILES)
 def test_no_code_of_the_client(module: str) -> None:
-    """The fake imports nothing of the client, so that they share no mistake."""
+    """The fake imports nothing of the client, so that they share no mistake.
+
+    The error for a package that is not installed says nothing about the API.
+    """
     ours = {name for name in imports_of(module) if name.startswith("plastiq_async")}
-    assert ours <= {*FILES}
+    assert ours - {"plastiq_async._missing"} <= {*FILES}

@@ -20,16 +20,16 @@ from __future__ import annotations
 
 try:
     import starlette  # noqa: F401 -- only to explain its absence
-except ModuleNotFoundError:
-    msg = (
-        "plastiq_async.testing needs Starlette, which is not installed: "
-        "pip install 'plastiq-async[testing]'"
-    )
-    raise ModuleNotFoundError(msg, name="starlette") from None
+except ModuleNotFoundError as _error:
+    from plastiq_async._missing import explain_missing
+
+    _package = "'plastiq-async[testing]'"
+    raise explain_missing(_error, "starlette", _package, __name__) from None
 
 from plastiq_async.testing._fake import FakePlastiq
 from plastiq_async.testing._faults import ErrorShape
 from plastiq_async.testing._records import IssuedSecret, RecordedRequest
+from plastiq_async.testing._routing import Route
 from plastiq_async.testing._secrets import (
     RedeemError,
     SecretExpiredError,
@@ -37,13 +37,16 @@ from plastiq_async.testing._secrets import (
     SecretUsedError,
     SecretVault,
 )
+from plastiq_async.testing._transport import FakeTransport
 
 __all__ = [
     "ErrorShape",
     "FakePlastiq",
+    "FakeTransport",
     "IssuedSecret",
     "RecordedRequest",
     "RedeemError",
+    "Route",
     "SecretExpiredError",
     "SecretUnknownError",
     "SecretUsedError",

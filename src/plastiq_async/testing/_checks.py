@@ -18,6 +18,7 @@ __all__ = [
     "check_fields",
     "check_headers",
     "check_query",
+    "is_json",
     "parse_uuid",
     "parse_uuid4",
     "require_integer",
@@ -93,10 +94,21 @@ def check_headers(headers: Mapping[str, str], *, has_body: bool) -> None:
         except ValueError:
             msg = "End-User-Ip must be an IP address"
             raise ValidationError(msg) from None
-    media_type = headers.get("content-type", "").partition(";")[0]
-    if has_body and media_type.strip().lower() != "application/json":
+    if has_body and not is_json(headers.get("content-type", "")):
         msg = "Content-Type must be application/json"
         raise ValidationError(msg)
+
+
+def is_json(content_type: str) -> bool:
+    """Return whether a `Content-Type` is that of JSON.
+
+    Args:
+        content_type: Value of the header, empty if it is missing.
+
+    Returns:
+        Whether the media type is `application/json`.
+    """
+    return content_type.partition(";")[0].strip().lower() == "application/json"
 
 
 def check_query(

@@ -24,6 +24,11 @@ __all__ = ["FakePlastiq"]
 PREFIX = "/api"
 
 
+def _wall_clock() -> float:
+    # Looked up at each reading, since a test may freeze the time while the fake lives.
+    return time.time()
+
+
 class FakePlastiq(FaultQueue):
     """A stateful, in-memory Plastiq Connect API.
 
@@ -31,6 +36,21 @@ class FakePlastiq(FaultQueue):
     request, and fails on demand: see `fail_next`, `garble_next`, `delay_next`,
     `drop_next` and `refuse_next`. Each of these takes `on`, the name of an operation
     such as `"client_secrets.create"`; without it the fault is for any request.
+
+    Where the API's documentation leaves a case open, the fake is strict, so that a
+    request that it accepts is valid at the real server. It rejects:
+
+    - `"type": null`, because `type` is one of a list of texts. Omit it to get the
+      default, `CARD`.
+    - An empty `End-User-Ip`, because its value is an IP address. Omit the header if
+      the address is unknown.
+
+    Over a socket, the HTTP server rejects malformed HTTP before the fake sees it.
+    uvicorn, which the local fake runs on, responds to a header that contains a NUL
+    byte with a 400 in plain text, without `Trace-Id`, and records nothing.
+
+    Memory is bounded: the fake keeps the last `history` requests, with at most
+    64 KiB of each body, and as many client secrets and idempotency keys.
 
     Args:
         access_tokens: Accepted tokens, at least one.
@@ -69,7 +89,7 @@ class FakePlastiq(FaultQueue):
         self._state = FakeState(
             access_tokens=access_tokens,
             payer_ids=payer_ids,
-            clock=clock or time.time,
+            clock=clock or _wall_clock,
             history=history,
         )
         self.base_url = f"http://127.0.0.1{PREFIX}"
@@ -124,6 +144,15 @@ class FakePlastiq(FaultQueue):
         """
         self._state.advance(seconds)
 
+    def reset(self) -> None:
+        """Return to the initial state.
+
+        Requests, client secrets, idempotency keys, pending faults and added payers
+        are forgotten, rotated tokens are valid again, and the clock is set back.
+        """
+        self._state.reset()
+        self.clear_faults()
+
     def add_payer(self, payer_id: UUID | str | None = None) -> UUID:
         """Add a payer.
 
@@ -142,6 +171,9 @@ class FakePlastiq(FaultQueue):
 
     def rotate_token(self, new: str | None = None, *, keep_old: bool = False) -> str:
         """Replace `access_token` by a new one.
+
+        A token that was replaced earlier is rejected from now on, because the API
+        has at most two active keys.
 
         Args:
             new: New token; by default a random one.

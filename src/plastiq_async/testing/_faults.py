@@ -19,6 +19,8 @@ __all__ = [
     "Refuse",
 ]
 
+MAX_ORDERS = 1_000
+
 ErrorShape: TypeAlias = Literal["errors", "details", "html", "empty"]
 """The four kinds of body that an error response may have."""
 
@@ -248,6 +250,10 @@ class FaultQueue:
         """
         self._add(Refuse(), on=on, times=times)
 
+    def clear_faults(self) -> None:
+        """Forget all pending faults."""
+        self._orders.clear()
+
     def take_fault(self, operation: str | None = None) -> Fault | None:
         """Remove and return the fault of a request. The server side calls this.
 
@@ -267,6 +273,9 @@ class FaultQueue:
         return None
 
     def _add(self, fault: Fault, *, on: str | None, times: int) -> None:
+        if len(self._orders) >= MAX_ORDERS:
+            msg = f"No more than {MAX_ORDERS} orders of faults may be pending"
+            raise ValueError(msg)
         if times < 1:
             msg = f"times must be at least 1, not {times}"
             raise ValueError(msg)

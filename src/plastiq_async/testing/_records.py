@@ -1,7 +1,5 @@
 """`RecordedRequest` and `IssuedSecret`, the records that the fake keeps."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType

@@ -88,6 +88,10 @@ class SecretVault(Mapping[str, IssuedSecret]):
             self._records.popitem(last=False)
         return client_secret
 
+    def clear(self) -> None:
+        """Forget all secrets."""
+        self._records.clear()
+
     def redeem(self, client_secret: str) -> UUID:
         """Use a secret as the browser does: once, within 60 seconds.
 

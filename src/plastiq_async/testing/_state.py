@@ -49,10 +49,9 @@ class FakeState:
         clock: Callable[[], float],
         history: int,
     ) -> None:
-        # Each token with the time at which it expires.
-        self._tokens = dict.fromkeys(access_tokens, math.inf)
-        payers = [UUID(str(payer_id)) for payer_id in payer_ids]
-        if not self._tokens or not payers:
+        tokens = tuple(access_tokens)
+        payers = tuple(UUID(str(payer_id)) for payer_id in payer_ids)
+        if not tokens or not payers:
             msg = "FakePlastiq needs at least one access token and one payer ID"
             raise ValueError(msg)
         if not history >= 1:
@@ -60,8 +59,12 @@ class FakeState:
             raise ValueError(msg)
         self._clock = clock
         self._offset = 0.0
+        self._initial_tokens = tokens
+        self._initial_payer_ids = payers
+        # Each token with the time at which it expires.
+        self._tokens = dict.fromkeys(tokens, math.inf)
         self._resources: dict[type[Any], Any] = {}
-        self.access_token = next(iter(self._tokens))
+        self.access_token = tokens[0]
         self.first_payer_id = payers[0]
         self.payer_ids = set(payers)
         self.history = history
@@ -96,6 +99,17 @@ class FakeState:
         self.requests.append(request)
         del self.requests[: -self.history]
 
+    def reset(self) -> None:
+        """Return to the initial state."""
+        self._offset = 0.0
+        self._tokens = dict.fromkeys(self._initial_tokens, math.inf)
+        self.access_token = self._initial_tokens[0]
+        self.payer_ids.clear()
+        self.payer_ids.update(self._initial_payer_ids)
+        self._resources.clear()
+        self.secrets.clear()
+        self.requests.clear()
+
     def advance(self, seconds: float) -> None:
         """Move the clock forward.
 
@@ -124,6 +138,8 @@ class FakeState:
     def rotate_token(self, new: str | None, *, keep_old: bool) -> str:
         """Replace `access_token`.
 
+        A token that was replaced earlier is rejected from now on.
+
         Args:
             new: New token; None means a random one.
             keep_old: Whether to accept the old token for 12 more hours.
@@ -131,10 +147,13 @@ class FakeState:
         Returns:
             The new token.
         """
+        del self._tokens[self.access_token]
+        # The API accepts the new token and at most one old one.
+        self._tokens = {
+            token: end for token, end in self._tokens.items() if end == math.inf
+        }
         if keep_old:
             self._tokens[self.access_token] = self._seconds() + ROTATED_TOKEN_SECONDS
-        else:
-            del self._tokens[self.access_token]
         self.access_token = secrets.token_urlsafe() if new is None else new
         self._tokens[self.access_token] = math.inf
         return self.access_token

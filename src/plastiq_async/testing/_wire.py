@@ -44,7 +44,7 @@ from plastiq_async.testing._responses import (
 from plastiq_async.testing._routing import Match, RouteTable
 from plastiq_async.testing._state import FakeState
 
-__all__ = ["make_app"]
+__all__ = ["make_app", "read_body"]
 
 METHODS_WITH_BODY = ("PATCH", "POST", "PUT")
 
@@ -106,7 +106,7 @@ class Wire:
             await _hang_up(send, fault)
         request = Request(scope, receive)
         try:
-            body = await _read_body(request)
+            body = await read_body(request)
         except ClientDisconnect:
             return
         recorded, trace_id = _make_record(request, body, operation)
@@ -188,10 +188,19 @@ def _make_record(
     return recorded, trace_text
 
 
-async def _read_body(request: Request) -> bytes:
+async def read_body(request: Request) -> bytes:
     """Read the whole body, but keep no more than shows that it is too large.
 
     Clients that are still sending would not see a response to an unread body.
+
+    Args:
+        request: The request.
+
+    Returns:
+        The body, or its first `MAX_BODY_BYTES + 1` bytes.
+
+    Raises:
+        ClientDisconnect: The client closed the connection.
     """
     body = b""
     async for chunk in request.stream():
