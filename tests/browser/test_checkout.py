@@ -1,67 +1,36 @@
-"""The checkout example in a real browser, which `nox -s browser` installs.
+"""The checkout example with its backend and the fake, in a real browser.
 
-The page and its backend are real processes; the test advances the browser's clock.
+`nox -s browser` installs the browser. The page and its backend are real processes; the
+test advances the browser's clock.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Literal
 from uuid import UUID
 
+import httpx
 import pytest
 
 from plastiq_async.testing import FakePlastiq
-from tests.support.example_processes import EXAMPLES, serving
-from tests.support.uvicorn_server import in_uvicorn
+from tests.browser.conftest import Checkout
+from tests.support.backend import TRACE_ID, Backend
 
 pytest.importorskip("playwright", reason="no playwright: see `nox -s browser`")
 from playwright.sync_api import (  # imported late, because playwright may be missing
+    BrowserContext,
     Page,
     expect,
-    sync_playwright,
 )
 
-CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None:
+if shutil.which("chromium") is None:
     pytest.skip("no chromium: see `nox -s browser`", allow_module_level=True)
 
 pytestmark = pytest.mark.slow
 
 READY = "The card form is ready."
-FAILED = "The card form could not be prepared."
-
-
-@pytest.fixture
-def address(fake_plastiq: FakePlastiq, tmp_path: Path) -> Iterator[str]:
-    """Run the application with the fake, and return the URL of its page."""
-    command = [sys.executable, str(EXAMPLES / "checkout" / "app.py")]
-    with in_uvicorn(fake_plastiq.app, lifespan="off") as api:
-        settings = {
-            "PLASTIQ_BASE_URL": f"{api}/api",
-            "PLASTIQ_ACCESS_TOKEN": fake_plastiq.access_token,
-            "PLASTIQ_PAYER_ID": str(fake_plastiq.payer_id),
-        }
-        with serving(command, tmp_path / "log", settings) as url:
-            yield url
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    """Open a browser page whose clock the test can advance."""
-    with sync_playwright() as driver:
-        # In a container, root cannot use Chromium's sandbox.
-        browser = driver.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"]
-        )
-        window = browser.new_page()
-        window.clock.install()
-        yield window
-        browser.close()
+FAILED = "The card form is not available."
 
 
 def trace_id_on(page: Page) -> UUID:
@@ -137,13 +106,73 @@ def test_by_keyboard(address: str, page: Page, fake_plastiq: FakePlastiq) -> Non
     expect(page.get_by_role("status")).to_have_text(READY)
 
 
-def test_colours(address: str, page: Page) -> None:
-    """The page has a light and a dark colour scheme, which differ."""
-    backgrounds = set()
-    schemes: list[Literal["light", "dark"]] = ["light", "dark"]
-    paper = "getComputedStyle(document.querySelector('main')).backgroundColor"
-    for scheme in schemes:
-        page.emulate_media(color_scheme=scheme)
-        page.goto(address)
-        backgrounds.add(page.evaluate(paper))
-    assert len(backgrounds) == 2
+def test_slow_call_is_deducted_once(address: str, fake_plastiq: FakePlastiq) -> None:
+    """The backend counts from the arrival of the request, as the page expects."""
+    fake_plastiq.delay_next(0.5)
+    response = httpx.post(f"{address}/card-form", trust_env=False)
+    assert response.json()["expires_in"] >= 60
+
+
+def test_slow_response_is_deducted(page_url: str, page: Page) -> None:
+    """The page counts from when it sent the request."""
+    backend = Backend(page)
+    page.goto(page_url)
+    backend.wait()
+    page.clock.run_for(8_000)
+    backend.respond(expires_in=60)
+    expect(page.get_by_role("timer")).to_have_text(
+        re.compile(r"Valid for (52|51|50) seconds")
+    )
+
+
+@pytest.mark.parametrize("has_response", [True, False])
+def test_trace_id_of_an_earlier_request_is_not_shown(
+    page_url: str, page: Page, *, has_response: bool
+) -> None:
+    """A request that failed without a trace ID leaves no other one on the page."""
+    backend = Backend(page)
+    page.goto(page_url)
+    backend.respond(trace_id=TRACE_ID)
+    expect(page.get_by_text(TRACE_ID)).to_be_visible()
+    page.clock.run_for(60_000)
+    if has_response:
+        backend.respond(502)
+    else:
+        backend.hang_up()
+    expect(page.get_by_role("status")).to_have_text(FAILED)
+    expect(page.get_by_text("Trace ID")).not_to_be_visible()
+    expect(page.get_by_text(TRACE_ID)).to_have_count(0)
+
+
+def test_vendor_script(checkout: Checkout, context: BrowserContext) -> None:
+    """The policy lets in the script of the setting and its frames, and no other."""
+    page = context.new_page()
+    page.add_init_script(
+        "window.blocked = [];"
+        "addEventListener('securitypolicyviolation',"
+        "  (event) => blocked.push(event.blockedURI));"
+    )
+    script = (
+        "const frame = document.createElement('iframe');"
+        "frame.src = 'https://vendor.test/frame';"
+        "document.body.append(frame);"
+        "const other = document.createElement('script');"
+        "other.src = 'https://other.test/script.js';"
+        "document.body.append(other);"
+    )
+    context.route(
+        "https://vendor.test/script.js?a=1&b=2",
+        lambda route: route.fulfill(body=script, content_type="text/javascript"),
+    )
+    context.route(
+        "https://vendor.test/frame",
+        lambda route: route.fulfill(body="A card form", content_type="text/html"),
+    )
+    context.route("https://other.test/**", lambda route: route.abort())
+    with checkout(VENDOR_SCRIPT_URL="https://vendor.test/script.js?a=1&b=2") as url:
+        page.goto(url)
+        frame = page.frame_locator("iframe")
+        expect(frame.get_by_text("A card form")).to_be_visible()
+        expect(page.get_by_role("status")).to_have_text(READY)
+        page.wait_for_function("blocked.length > 0")
+        assert page.evaluate("blocked") == ["https://other.test/script.js"]

@@ -44,7 +44,7 @@ EXPECTED = {
 # Examples that run a server have their own tests, named here.
 SERVING = {
     "aiohttp_app.py": "examples/test_web_examples.py",
-    "app.py": "browser/test_checkout.py",
+    "app.py": "browser/conftest.py",
     "fastapi_app.py": "examples/test_web_examples.py",
     "worker_taskiq.py": "examples/test_worker_taskiq.py",
 }
