@@ -30,6 +30,28 @@ if RUNNING not in PYTHONS:
 PARALLEL = ("--numprocesses=4", "--dist=worksteal")
 EXTRAS = "[aiohttp,sandbox,testing]"
 
+# The programs that `servers` needs, and their packages.
+PROGRAMS = {
+    "nginx": "nginx-light",
+    "haproxy": "haproxy",
+    "squid": "squid",
+    "ip": "iproute2",
+}
+# The packages of services ask the policy whether they may start them.
+INSTALL_SCRIPT = """
+policy=/usr/sbin/policy-rc.d
+if ! test -e $policy; then
+    trap "rm -f $policy" EXIT
+    printf '#!/bin/sh\\nexit 101\\n' >$policy
+    chmod 755 $policy
+fi
+apt-get update -qq
+apt-get install -qq --yes "$2"
+if command -v systemctl >/dev/null; then
+    systemctl disable --quiet "$1" 2>/dev/null || true # it may be no service
+fi
+"""
+
 
 def install(session: nox.Session, *groups: str, extras: str = EXTRAS) -> None:
     """Install the project and dependency groups.
@@ -41,19 +63,23 @@ def install(session: nox.Session, *groups: str, extras: str = EXTRAS) -> None:
 
 
 def ensure_program(session: nox.Session, program: str, package: str) -> None:
-    """Install the Debian package of a program, unless the program is installed."""
-    if shutil.which(program):
+    """Install the Debian package of a program, unless the program is installed.
+
+    If the program is a service, it is neither started now nor when the machine starts.
+    """
+    # The search path of users who are not root lacks these folders.
+    if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin"):
         return
     if not shutil.which("apt-get"):
         session.error(f"{program} is not installed")
     admin = [] if os.geteuid() == 0 else ["sudo"]
-    for arguments in (("update", "-qq"), ("install", "-qq", "--yes", package)):
-        session.run(*admin, "apt-get", *arguments, external=True)
+    script = ("sh", "-euc", INSTALL_SCRIPT, "install", program, package)
+    session.run(*admin, *script, external=True)
 
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Run the quickstart example with the local sandbox."""
+    """Run the quickstart example with the local fake."""
     install(session, extras="[sandbox]")
     session.run(
         *("python", "-m", "plastiq_async.sandbox"),
@@ -84,6 +110,14 @@ def tests_lowest(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", *PARALLEL, *session.posargs)
 
 
+@nox.session(python=PYTHONS[-1])
+def compat(session: nox.Session) -> None:
+    """Test with the newest mocking and instrumentation tools that users have."""
+    install(session, "tests", "compat")
+    tests = ("tests/compat", *PARALLEL)
+    session.run("python", "-m", "pytest", *tests, *session.posargs)
+
+
 @nox.session
 def worker(session: nox.Session) -> None:
     """Test the worker example with a real Redis."""
@@ -99,6 +133,16 @@ def browser(session: nox.Session) -> None:
     ensure_program(session, "chromium", "chromium")
     install(session, "tests", "browser")
     session.run("python", "-m", "pytest", "tests/browser", *session.posargs)
+
+
+@nox.session
+def servers(session: nox.Session) -> None:
+    """Test with real proxies, dying servers and a lossy network (Linux, as root)."""
+    for program, package in PROGRAMS.items():
+        ensure_program(session, program, package)
+    install(session, "tests")
+    arguments = ("--numprocesses=2", "--dist=worksteal", "tests/servers")
+    session.run("python", "-m", "pytest", *arguments, *session.posargs)
 
 
 @nox.session
@@ -145,7 +189,7 @@ def typing(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Run the code blocks of the README and the docstrings with the local sandbox."""
+    """Run the code blocks of the documents and docstrings with the local fake."""
     install(session, "tests")
     session.run(
         *("python", "-m", "plastiq_async.sandbox"),
