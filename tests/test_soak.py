@@ -17,8 +17,8 @@ from plastiq_async import (
     InvalidArgumentError,
 )
 from plastiq_async.models import ResponseInfo
-from tests.soak.ledger import Entry, Ledger
 from tests.soak.report import MOST_GROWTH, Report, Vitals
+from tests.support.ledger import Entry, Ledger
 
 OWN = UUID("0b4e3c1a-0d8e-4d1c-9a53-0d3a3f0c1c11")
 OTHER = UUID("fe278caa-e01d-4910-b975-5c19c21a6d8e")

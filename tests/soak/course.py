@@ -28,9 +28,9 @@ from tests.soak.crowd import (
     TIMEOUT,
     Crowd,
 )
-from tests.soak.ledger import GRACE, SUCCEEDED, Ledger
 from tests.soak.report import Report, Vitals
 from tests.soak.tokens import Tokens
+from tests.support.ledger import GRACE, SUCCEEDED, Ledger
 
 SAMPLES = 20
 # A guest is a second, short-lived session, connected by host name, which is slower.

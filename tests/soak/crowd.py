@@ -27,8 +27,8 @@ from plastiq_async import (
     Succeeded,
     trace_context,
 )
-from tests.soak.ledger import GRACE, Entry, Ledger
 from tests.soak.tokens import TokenError
+from tests.support.ledger import GRACE, Entry, Ledger
 from tests.support.sessions import PAYER
 
 CALLERS = 48

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 import attrs
 
-from tests.soak.ledger import Ledger
+from tests.support.ledger import Ledger
 
 
 class TokenError(Exception):

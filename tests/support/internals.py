@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import attrs
 import httpx
 import pytest
 
@@ -21,6 +22,8 @@ from plastiq_async._request import RequestBuilder
 from plastiq_async._resources.client_secrets import _create
 from plastiq_async._secrets import Body
 from plastiq_async._transport.make import make_transport
+from plastiq_async.testing import FakePlastiq
+from plastiq_async.testing._routing import ApiRequest, ApiResponse, FakeState
 from tests.support.sessions import PAYER
 from tests.support.socket_server import Server
 
@@ -90,16 +93,36 @@ def make_request(base_url: str = "https://a.example") -> httpx.Request:
 
 def httpx_transport_to(server: Server) -> httpx.AsyncBaseTransport:
     """Return the built-in httpx transport, limited to one connection."""
-    return make_transport(
+    bounded = make_transport(
         "httpx",
         base_url=server.base_url,
         verify=False,
         proxy=None,
+        http_hosts=frozenset(),
         trust_env=False,
         max_connections=1,
     )
+    return bounded._inner
 
 
 def expire_idle_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make every idle connection count as expired."""
-    monkeypatch.setattr("plastiq_async._transport.slots.KEEP_ALIVE", -1.0)
+    """Make every idle connection of sessions made from now on count as expired."""
+    monkeypatch.setattr("plastiq_async._transport.make.KEEP_ALIVE", -1.0)
+
+
+def _create_own(request: ApiRequest, state: FakeState) -> ApiResponse:
+    """Create the secret of the payer whose ID is the trace ID."""
+    payer_id = request.recorded.trace_id
+    state.payer_ids.add(payer_id)
+    FakePlastiq.routes[0].handler(request, state)  # refuses other payers
+    state.payer_ids.remove(payer_id)
+    return ApiResponse({"clientSecret": f"secret-of-{payer_id}"})
+
+
+class FakeOfCallers(FakePlastiq):
+    """A fake that creates secrets for payers whose ID is the trace ID of the request.
+
+    A secret names the payer, so that it shows which call it is for.
+    """
+
+    routes = (attrs.evolve(FakePlastiq.routes[0], handler=_create_own),)
