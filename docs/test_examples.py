@@ -1,6 +1,6 @@
-"""Test that runs the ``python`` code blocks of the README and the docstrings.
+"""Test that runs the ``python`` code blocks of the documents and the docstrings.
 
-`nox -s docs` runs it with the local sandbox, which sets the environment variables that
+`nox -s docs` runs it with the local fake, which sets the environment variables that
 `PlastiqSession()` reads. The blocks of a file run in order, share one namespace, and
 may use top-level `await`. A block that cannot run is fenced as `py`.
 """
@@ -22,7 +22,11 @@ ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^( *)```python\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 FILES = [
     path
-    for path in (ROOT / "README.md", *sorted((ROOT / "src").rglob("*.py")))
+    for path in (
+        ROOT / "README.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+        *sorted((ROOT / "src").rglob("*.py")),
+    )
     if FENCE.search(path.read_text(encoding="utf-8"))
 ]
 

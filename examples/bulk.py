@@ -1,6 +1,6 @@
 """Create client secrets for many payers, with a progress bar and constant memory.
 
-Requires rich. Run it with the local sandbox, to which every hundredth payer is unknown:
+Requires rich. Run it with the local fake, to which every hundredth payer is unknown:
 
     python -m plastiq_async.sandbox python examples/bulk.py 1000
 """

@@ -1,6 +1,6 @@
 """Trace calls with OpenTelemetry, and count retries with Prometheus.
 
-Run it with the local sandbox::
+Run it with the local fake::
 
     pip install opentelemetry-sdk opentelemetry-instrumentation-httpx prometheus-client
     python -m plastiq_async.sandbox python examples/observability.py
@@ -34,7 +34,7 @@ async def main() -> None:
     set_tracer_provider(provider)
     HTTPXClientInstrumentor().instrument()  # a span per attempt
     middleware = [OpenTelemetryMiddleware()]  # a span per call
-    # By default, stamina also logs each retry.
+    # By default, stamina also logs the retries of other libraries.
     set_on_retry_hooks([PrometheusOnRetryHook])
 
     payer_id = os.environ["PLASTIQ_PAYER_ID"]

@@ -1,6 +1,6 @@
 """Create a client secret, and print everything about it that is not confidential.
 
-Run it with the local sandbox::
+Run it with the local fake::
 
     python -m plastiq_async.sandbox python examples/quickstart.py
 """

@@ -1,6 +1,6 @@
 """Create several client secrets concurrently, all or none, in an anyio task group.
 
-Run it with the local sandbox, which sets `PLASTIQ_PAYER_ID` to a payer that it knows:
+Run it with the local fake, which sets `PLASTIQ_PAYER_ID` to a payer that it knows:
 
     python -m plastiq_async.sandbox python examples/task_group.py
 """

@@ -1,6 +1,6 @@
 """Use a session in a trio program, with a heartbeat, a nursery and a timeout.
 
-Requires trio. Run it with the local sandbox:
+Requires trio. Run it with the local fake:
 
     python -m plastiq_async.sandbox python examples/trio_program.py
 """

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
 
+import plastiq_async
+
 ROOT = Path(__file__).parents[1]
+PACKAGE = Path(plastiq_async.__file__).parent
 NAMED = re.compile(r"`((?:tests|examples|benchmarks|docs)/[\w/.]+)`")
 
 
@@ -18,6 +22,29 @@ def test_named_files_exist(name: str) -> None:
     assert named
     missing = {path for path in named if not (ROOT / path).exists()}
     assert missing - {"tests/_resources/test_refunds.py"} == set()
+
+
+def test_pages_of_errors_exist() -> None:
+    """Every page that an error refers to exists, and is in the README."""
+    named = {
+        page
+        for path in PACKAGE.rglob("*.py")
+        for page in re.findall(r"docs/[\w-]+\.md", path.read_text("utf-8"))
+    }
+    assert named == {"docs/recorded-responses.md", "docs/testing.md"}
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for page in named:
+        assert (ROOT / page).is_file()
+        assert f"({page})" in readme
+
+
+def test_no_error_advises_to_turn_off_a_check() -> None:
+    """No string in the code but its documentation names the switch of a check."""
+    for path in PACKAGE.rglob("*.py"):
+        tree = ast.parse(path.read_text("utf-8"))
+        raised = [node for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+        for text in (node.value for node in raised if isinstance(node.value, str)):
+            assert not re.search(r"(verify\w*|trust_env|secure)=(False|True)", text)
 
 
 def test_faults_are_promised() -> None:
