@@ -11,6 +11,16 @@ from pathlib import Path
 import pytest
 import stamina
 import trustme
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no failure. The rest is hypothesis' own, for CI or for elsewhere.
+settings.register_profile(
+    "unhurried",
+    parent=settings(),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(params=["asyncio", "trio"])

@@ -114,7 +114,7 @@ async def test_used_meanwhile(connect: Connect) -> None:
 async def test_stalled_body(connect: Connect) -> None:
     """The limit covers the body, and the connection of the attempt is closed."""
     with Server(half, answer()) as server:
-        async with connect(server, attempt_timeout=PATIENCE) as session:
+        async with connect(server, attempt_timeout=LIMIT) as session:
             secret = await session.client_secrets.create(PAYER)
             await eventually(lambda: server.open_connections == 1)
     assert secret.response.attempts == len(server.connections) == 2

@@ -17,6 +17,8 @@ from tests.support.steps import answer
 from tests.support.timing import eventually
 from tests.support.wirings import Connect
 
+ENOUGH = 500
+
 
 async def create(session: PlastiqSession) -> None:
     """Make one call."""
@@ -51,7 +53,8 @@ async def test_churn(anyio_backend: str, connect: Connect) -> None:
         nonlocal cancelled
         patience = 0.0002
         end = anyio.current_time() + 5
-        while anyio.current_time() < end:
+        # A busy machine takes longer than these five seconds for enough of them.
+        while anyio.current_time() < end or cancelled < ENOUGH:
             # Varies from far too short to almost enough, without repeating.
             patience = (patience * math.e) % 0.01
             if anyio_backend == "asyncio" and number % 2:
@@ -69,7 +72,6 @@ async def test_churn(anyio_backend: str, connect: Connect) -> None:
             async with anyio.create_task_group() as group:
                 for number in range(callers):
                     group.start_soon(caller, session, number)
-            assert cancelled > 500
             async with anyio.create_task_group() as group:
                 for _ in range(100):
                     group.start_soon(create, session)

@@ -215,7 +215,7 @@ def test_never_closed(
         arguments = ("abandon", *wiring, server.base_url, str(ca_file), moment)
         told = complaints(*arguments)
         assert moment == "exit" or "unclosed" in told.lower()
-        assert len(server.requests) == 2 + (moment == "under-way")
+    assert len(server.requests) == 2 + (moment == "under-way")
 
 
 @pytest.mark.slow

@@ -71,12 +71,18 @@ def surplus(send: Send, trace_id: str | None, status: int = 200) -> Step:
     return step
 
 
-async def check_own(session: PlastiqSession, **options: object) -> None:
+async def all_sent(server: Server) -> None:
+    """Wait until the event loop can know everything that the server has sent."""
+    await eventually(lambda: not server.busy)
+    await anyio.sleep(0.05)
+
+
+async def check_own(server: Server, session: PlastiqSession, **options: object) -> None:
     """Make two calls with a pause after each; check that each gets its own secret."""
     for _ in range(2):
         secret = await session.client_secrets.create(PAYER, **options)  # type: ignore[arg-type]  # passed on
         assert secret.client_secret == f"secret-of-{secret.trace_id}"
-        await anyio.sleep(0.1)
+        await all_sent(server)
 
 
 @pytest.mark.slow
@@ -95,8 +101,8 @@ async def test_surplus(connect: Connect, send: Send, trace_id: str | None) -> No
     """Fault 18: a surplus response is never delivered to the next call."""
     with Server(surplus(send, trace_id), answer()) as server:
         async with connect(server) as session:
-            await check_own(session)
-            assert server.connections[0].closed.is_set()
+            await check_own(server, session)
+            await eventually(server.connections[0].closed.is_set)
 
 
 @pytest.mark.slow
@@ -113,8 +119,8 @@ async def test_surplus_over_tls(
     """Fault 18: a surplus response over TLS is never delivered to the next call."""
     with Server(surplus(send, trace_id), answer(), tls=server_tls) as server:
         async with connect(server, verify=str(ca_file)) as session:
-            await check_own(session)
-            assert server.connections[0].closed.is_set()
+            await check_own(server, session)
+            await eventually(server.connections[0].closed.is_set)
 
 
 @pytest.mark.slow
@@ -124,7 +130,7 @@ async def test_surplus_before_a_retry(connect: Connect, send: Send) -> None:
     """Fault 18: a surplus response is never delivered to a retry of the call."""
     with Server(surplus(send, OTHER, 503), answer()) as server:
         async with connect(server) as session:
-            await check_own(session)
+            await check_own(server, session)
 
 
 @pytest.mark.slow
@@ -134,7 +140,7 @@ async def test_surplus_under_one_trace_id(connect: Connect, *, verify: bool) -> 
     trace_id = str(uuid4())
     with Server(surplus(when_idle, ""), answer()) as server:
         async with connect(server, verify_trace_id=verify) as session:
-            await check_own(session, trace_id=trace_id)
+            await check_own(server, session, trace_id=trace_id)
 
 
 @pytest.mark.usefixtures("quick_retries")
@@ -170,7 +176,7 @@ async def test_answer_without_a_trace_id(connect: Connect) -> None:
     """Fault 18: a connection is not reused after a response without a trace ID."""
     with Server(answer(trace_id=None)) as server:
         async with connect(server) as session:
-            await check_own(session)
+            await check_own(server, session)
             assert len(server.connections) == 2
             await eventually(lambda: server.open_connections == 0)
 
@@ -181,7 +187,7 @@ async def test_trace_id_no_more(connect: Connect) -> None:
     without = answer(body=FOREIGN, trace_id=None)
     with Server(answer(), without, answer()) as server:
         async with connect(server) as session:
-            await check_own(session)
+            await check_own(server, session)
     assert [len(one.requests) for one in server.connections] == [2, 1]
 
 
@@ -190,7 +196,7 @@ async def test_errors_need_no_trace_id(connect: Connect) -> None:
     """Fault 18: an error response without a trace ID keeps the connection."""
     with Server(answer(), answer(503, b"", trace_id=None), answer()) as server:
         async with connect(server) as session:
-            await check_own(session)
+            await check_own(server, session)
     assert [len(one.requests) for one in server.connections] == [3]
 
 
@@ -260,9 +266,9 @@ async def test_surplus_after_an_error_without_a_trace_id(
             once = session.with_options(max_retries=0)
             with pytest.raises((ServiceUnavailableError, httpx.HTTPStatusError)):
                 await once.client_secrets.create(PAYER)
-            await anyio.sleep(0.1)
-            await check_own(session)
-            assert server.connections[0].closed.is_set()
+            await all_sent(server)
+            await check_own(server, session)
+            await eventually(server.connections[0].closed.is_set)
 
 
 async def test_without_the_check(connect: Connect, transport: str) -> None:

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plastiq_async import ConfigurationError, EndUser
@@ -157,7 +157,6 @@ def test_forwarded_element(element: str, ip: str | None) -> None:
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(st.text('for="\\;,.:[]0123456789 \t_a', max_size=60), st.booleans())
 def test_strangers_change_nothing(forged: str, same_line: bool) -> None:
     """Untrusted entries, even malformed ones, do not change which entry is used."""

@@ -49,6 +49,7 @@ class Connection:
     def __init__(self, sock: socket.socket) -> None:
         self.requests: list[Request] = []
         self.closed = threading.Event()
+        self.busy = False
         self._socket = sock
         self._received = b""
         sock.settimeout(_LONGEST)
@@ -90,11 +91,20 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection in order (FIN)."""
+        self._shut_down()
+        self._socket.close()
+        # Last, because a test that has seen it relies on the FIN having been sent.
         self.closed.set()
+
+    def stop(self) -> None:
+        """End all waits; what has arrived remains for the thread to read."""
+        self.closed.set()
+        self._shut_down()
+
+    def _shut_down(self) -> None:
         with contextlib.suppress(OSError):
             # SSLSocket.shutdown() is not safe to call from another thread.
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-        self._socket.close()
 
     def reset(self) -> None:
         """Reset the connection (RST)."""
@@ -109,6 +119,10 @@ Step = Callable[[Connection, Request], None]
 
 class Server:
     """A server that runs within its `with` block.
+
+    After the block, `connections` and `requests` have everything that reached the
+    sockets before its end, however late the threads of the server were. Within the
+    block, only a response shows that a request has been read; else use `eventually`.
 
     At the end of the block it raises the first exception that a step raised.
 
@@ -126,7 +140,7 @@ class Server:
         self._steps = deque(steps)
         self._tls = tls
         self._lock = threading.Lock()
-        self._stopping = False
+        self._last_peer: object = None
         self._failures: list[Exception] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self.listener = socket.socket()
@@ -140,6 +154,11 @@ class Server:
         """How many connections neither side has closed."""
         return sum(not one.closed.is_set() for one in self.connections)
 
+    @property
+    def busy(self) -> bool:
+        """Whether the step of an open connection has not ended."""
+        return any(one.busy and not one.closed.is_set() for one in self.connections)
+
     def play(self, *steps: Step) -> None:
         """Replace the steps, beginning with the next request."""
         with self._lock:
@@ -151,13 +170,16 @@ class Server:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        self._stopping = True
         # Wakes the accepting thread; closing the listener does that on Linux only.
-        socket.create_connection(self._address).close()
-        self._threads[0].join(_LONGEST)
+        # Connections that were made earlier are accepted before it.
+        with socket.socket() as last:
+            last.bind(("127.0.0.1", 0))
+            self._last_peer = last.getsockname()
+            last.connect(self._address)
+            self._threads[0].join(_LONGEST)
         self.listener.close()
         for connection in self.connections:
-            connection.close()
+            connection.stop()
         for thread in self._threads:
             thread.join(_LONGEST)
         assert not any(thread.is_alive() for thread in self._threads)
@@ -166,8 +188,8 @@ class Server:
 
     def _accept(self) -> None:
         while True:
-            sock, _ = self.listener.accept()
-            if self._stopping:
+            sock, peer = self.listener.accept()
+            if peer == self._last_peer:
                 sock.close()
                 return
             self.connections.append(Connection(sock))
@@ -186,7 +208,9 @@ class Server:
                     self.requests.append(request)
                     many = len(self._steps) > 1
                     step = self._steps.popleft() if many else self._steps[0]
+                    connection.busy = True
                 step(connection, request)
+                connection.busy = False
         except OSError:
             pass  # either side has closed the connection
         except Exception as error:  # noqa: BLE001 -- raised in the main thread

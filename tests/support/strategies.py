@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 
-# No deadline, because machines may be slow. In CI the examples are deterministic.
-many = settings(
-    max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+# In CI the examples are deterministic.
+many = settings(max_examples=500)
 # For slow examples: a failing example is not simplified.
 few = settings(many, max_examples=50, phases=set(Phase) - {Phase.shrink, Phase.explain})
 

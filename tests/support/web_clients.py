@@ -34,6 +34,8 @@ async def in_hypercorn(app: Any) -> AsyncIterator[str]:
     config.accesslog = logging.getLogger("hypercorn.access")
     config.errorlog = logging.getLogger("hypercorn.error")
     config.graceful_timeout = 0.1
+    # It begins when a connection is accepted, and a busy machine reads much later.
+    config.keep_alive_timeout = 60
     stop = anyio.Event()
     on_trio = sniffio.current_async_library() == "trio"
     serve: Any = hypercorn.trio.serve if on_trio else hypercorn.asyncio.serve
