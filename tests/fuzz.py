@@ -156,7 +156,7 @@ async def receive(answer: Answer) -> ClientSecret:
         trace_id=UUID(SENT),
         timeout=PIPELINE.defaults.timeout,
     )
-    return await PIPELINE._exchange(call, OPERATION)
+    return await PIPELINE.exchange(call, OPERATION)
 
 
 def check(data: bytes) -> None:

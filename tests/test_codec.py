@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from plastiq_async._codec import (
     NOT_EMPTY,
     NOT_ON_WIRE,
+    REQUIRED,
     TYPE_IN_PARENT,
     DecodeError,
     api_converter,
@@ -293,6 +294,8 @@ def test_no_object(value: object) -> None:
         ({"yesOrNo": SECRET}, "unexpected value @ $.yesOrNo"),
         ({"amount": SECRET}, "unexpected value @ $.amount"),
         ({"amount": "1.00"}, "unexpected value @ $.amount"),
+        ({"amount": Decimal("1E+999999")}, "too many digits @ $.amount"),
+        ({"amount": 10**1001}, "too many digits @ $.amount"),
         ({"amount": True}, "unexpected value @ $.amount"),
         ({"someId": SECRET}, "unexpected value @ $.someId"),
         ({"someId": ID.hex}, "unexpected value @ $.someId"),
@@ -376,6 +379,64 @@ def test_type_in_parent_refused() -> None:
         structure({"type": "ACH", "data": {}}, Parent)
     with pytest.raises(DecodeError, match=r"^unexpected value @ \$\.data$"):
         structure({"type": "ACH", "data": [SECRET]}, Parent)
+
+
+@attrs.frozen(kw_only=True)
+class Charge:
+    """A result with flat references, and a field that the wire must have."""
+
+    payer_id: UUID | None = attrs.field(default=None, metadata=wire("payer.id"))
+    card_id: UUID | None = attrs.field(default=None, metadata=wire("card.id"))
+    currency: str = attrs.field(default="USD", metadata=REQUIRED)
+
+
+REFERENCE = {"id": str(ID), "name": "unknown"}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"payer": REFERENCE, "card": REFERENCE}, Charge(payer_id=ID, card_id=ID)),
+        ({"payer": REFERENCE, "card": None}, Charge(payer_id=ID)),
+        ({"card": REFERENCE, "payer_id": 1, "payerId": 2}, Charge(card_id=ID)),
+        ({}, Charge()),
+    ],
+)
+def test_flat_references(value: dict[str, object], expected: Charge) -> None:
+    """A member of a member becomes a field; without the outer one it is absent."""
+    assert structure({**value, "currency": "USD"}, Charge) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ({"payer": {}}, "payer.id is missing @ $"),
+        ({"payer": {"id": None}}, "payer.id is missing @ $"),
+        ({"payer": SECRET}, "payer.id is missing @ $"),
+        ({"payer": [str(ID)]}, "payer.id is missing @ $"),
+        ({"payer": {"id": SECRET}}, "unexpected value @ $.payer.id"),
+        ({"payer": REFERENCE, "card": {"id": 1}}, "unexpected value @ $.card.id"),
+    ],
+)
+def test_flat_references_refused(value: dict[str, object], problem: str) -> None:
+    """An object without the member that it is there for violates the contract."""
+    with pytest.raises(DecodeError) as info:
+        structure({**value, "currency": "USD"}, Charge)
+    assert str(info.value) == problem
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ({}, "currency is missing @ $"),
+        ({"currency": None}, "unexpected value @ $.currency"),
+    ],
+)
+def test_required(value: object, problem: str) -> None:
+    """A field can have a default for callers, and yet be required in responses."""
+    with pytest.raises(DecodeError) as info:
+        structure(value, Charge)
+    assert str(info.value) == problem
 
 
 def test_array() -> None:

@@ -11,11 +11,13 @@ from types import NoneType
 from typing import Any
 from uuid import UUID
 
+import attrs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from plastiq_async import errors
+from plastiq_async._codec import wire
 from plastiq_async._operation import Operation
 from plastiq_async._protocol import (
     header_values,
@@ -26,8 +28,15 @@ from plastiq_async._protocol import (
     read_result,
     status_error,
 )
+from plastiq_async._secrets import Body
 from plastiq_async.errors import APIResponseError, APIStatusError
-from plastiq_async.models import ClientSecret, CreateClientSecret, ResponseInfo
+from plastiq_async.models import (
+    ClientSecret,
+    CreateClientSecret,
+    PaymentMethod,
+    ResponseInfo,
+    StatusReason,
+)
 from tests.support.internals import make_operation, operation_for
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -481,6 +490,54 @@ def test_result() -> None:
         client_secret=SECRET, trace_id=RETURNED, issued_at=NOW, response=INFO
     )
     assert secret.response is INFO
+
+
+def test_quotes_in_a_result() -> None:
+    """Where the server explains a status, it may quote secrets of the request."""
+    reasons = [{"code": "A", "message": f"card {PAN} of {RETURNED}"}, {}]
+    content = json.dumps({"id": str(RETURNED), "statusReasons": reasons}).encode()
+    shown = {}
+    for secrets in (frozenset({PAN, "A"}), frozenset[str]()):
+        body = Body(b"{}", secrets)
+        operation = make_operation(result=PaymentMethod, body=None)
+        operation = attrs.evolve(operation, body=body)
+        shown[bool(secrets)] = read_result(operation, content, INFO).status_reasons
+    masked = StatusReason(code="(masked)", message=f"card (masked) of {RETURNED}")
+    assert shown[True] == (masked, StatusReason())
+    assert shown[False][0].message == f"card {PAN} of {RETURNED}"
+
+
+@attrs.frozen(kw_only=True)
+class Thing:
+    """A result with an ID and a reference."""
+
+    id: UUID
+    payer_id: UUID | None = attrs.field(default=None, metadata=wire("payer.id"))
+    response: ResponseInfo = attrs.field(repr=False, eq=False)
+
+
+def test_expected_result() -> None:
+    """What was asked for passes, and so does what the server leaves out."""
+    expected = {"id": RETURNED, "payer_id": SENT}
+    operation = make_operation(result=Thing, expected=expected)
+    for payer in ({"payer": {"id": str(SENT)}}, {"payer": None}, {}):
+        content = json.dumps({"id": str(RETURNED), **payer}).encode()
+        assert read_result(operation, content, INFO).id == RETURNED
+
+
+@pytest.mark.parametrize(
+    ("name", "id_", "payer"), [("id", SENT, SENT), ("payer_id", RETURNED, RETURNED)]
+)
+def test_another_result(name: str, id_: UUID, payer: UUID) -> None:
+    """Something else than what was asked for is refused, without showing it."""
+    expected = {"id": RETURNED, "payer_id": SENT}
+    operation = make_operation(result=Thing, expected=expected)
+    content = json.dumps({"id": str(id_), "payer": {"id": str(payer)}}).encode()
+    with pytest.raises(
+        APIResponseError, match=f"not the {name} that was asked"
+    ) as info:
+        read_result(operation, content, INFO)
+    assert str(id_) not in str(info.value)
 
 
 @pytest.mark.parametrize("content", [*NO_BODIES, b"{}", f'"{SECRET}"'.encode()])

@@ -12,12 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plastiq_async._validate import (
+    check_alphanumeric,
+    check_country,
+    check_digits,
     check_header,
     check_header_value,
     check_ip,
+    check_text,
     check_timeout,
     check_trace_id,
     check_uuid,
+    check_uuid4,
     is_count,
     is_duration,
     is_header_value,
@@ -113,10 +118,104 @@ NO_DURATIONS = [
 ]
 
 
+@pytest.mark.parametrize("value", [V4, V4.upper(), UUID(V4)])
+def test_uuid4(value: object) -> None:
+    """A UUID of version 4 passes, as an object or in the canonical form."""
+    assert str(check_uuid4("idempotency_key", value)) == V4
+
+
+@pytest.mark.parametrize("value", [V1, UUID(V1), *NO_UUIDS, *OTHER_SPELLINGS])
+def test_no_uuid4(value: object) -> None:
+    """A UUID of another version is refused, because the API would ignore it."""
+    with pytest.raises(InvalidArgumentError, match=r"^idempotency_key must be a UUID"):
+        check_uuid4("idempotency_key", value)
+
+
+@pytest.mark.parametrize("value", ["a", "Zo\u00eb", "\u06a9\u200c\u06a9", "x" * 35])
+def test_text(value: str) -> None:
+    """Text of any script passes."""
+    check_text("memo", value, longest=35)
+
+
+@pytest.mark.parametrize(
+    "value", ["", " ", "\u00a0", "a\nb", "a\x00", "\x85", "\ud800", 5, None, b"a", True]
+)
+def test_no_text(value: object) -> None:
+    """Blank text, control characters and lone surrogates are refused by name."""
+    with pytest.raises(InvalidArgumentError, match=r"^memo must be a string"):
+        check_text("memo", value)
+
+
+def test_text_too_long() -> None:
+    """The limit of the contract is part of the message, and the value is not."""
+    with pytest.raises(InvalidArgumentError) as info:
+        check_text("memo", f"{SECRET}{'x' * 30}", longest=35)
+    assert str(info.value) == "memo must have at most 35 characters"
+
+
+@pytest.mark.parametrize(("least", "most"), [(3, 4), (3, 3)])
+def test_digits(least: int, most: int) -> None:
+    """Digits are counted."""
+    check_digits("cvv", "1" * least, least=least, most=most)
+    check_digits("cvv", "1" * most, least=least, most=most)
+
+
+@pytest.mark.parametrize(
+    "value", ["12", "12345", "12a", " 123", "123\n", "\u0661\u0662\u0663", 123, None]
+)
+def test_no_digits(value: object) -> None:
+    """Anything but so many ASCII digits is refused by name."""
+    with pytest.raises(InvalidArgumentError) as info:
+        check_digits("cvv", value, least=3, most=4)
+    assert str(info.value) == "cvv must be a string of 3 to 4 digits"
+    with pytest.raises(InvalidArgumentError, match=r"must be a string of 9 digits$"):
+        check_digits("cvv", value, least=9, most=9)
+
+
+@pytest.mark.parametrize("value", ["abc", "ABCD", "1a2B"])
+def test_alphanumeric(value: str) -> None:
+    """Letters and digits are counted."""
+    check_alphanumeric("account", value, least=3, most=4)
+
+
+@pytest.mark.parametrize(
+    "value", ["ab", "abcde", "a-b", " abc", "abc\n", "ab\u00e9", 123, None]
+)
+def test_not_alphanumeric(value: object) -> None:
+    """Anything but so many ASCII letters and digits is refused by name."""
+    with pytest.raises(InvalidArgumentError) as info:
+        check_alphanumeric("account", value, least=3, most=4)
+    assert str(info.value) == "account must be a string of 3 to 4 letters and digits"
+
+
+def test_country() -> None:
+    """A country is two capital letters."""
+    check_country("country", "US")
+    for value in ("us", "USA", "U", "", "\u0391\u0392", 5, None):
+        with pytest.raises(InvalidArgumentError, match=r"^country must be two capital"):
+            check_country("country", value)
+
+
 @pytest.mark.parametrize("value", [V1, V4, V4.upper(), UUID(V1)])
 def test_uuid(value: object) -> None:
     """A UUID of any version passes, as an object or in the canonical form."""
     assert str(check_uuid("payer_id", value)) == str(value).lower()
+
+
+class OddUUID(UUID):
+    """A UUID that cannot be hashed, and whose text is no UUID."""
+
+    __hash__ = None  # type: ignore[assignment]  # as of a class with its own `__eq__`
+
+    def __str__(self) -> str:
+        return SECRET
+
+
+def test_uuid_of_a_subclass() -> None:
+    """An instance of a subclass becomes a plain UUID."""
+    value = check_uuid("payer_id", OddUUID(V4))
+    assert type(value) is UUID
+    assert str(value) == V4
 
 
 @pytest.mark.parametrize("value", [*NO_UUIDS, *OTHER_SPELLINGS])

@@ -12,8 +12,10 @@ from datetime import UTC, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from types import NoneType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
+
+import attrs
 
 from plastiq_async import errors
 from plastiq_async._codec import DecodeError, decode_json, structure_result
@@ -157,14 +159,43 @@ def status_error(
     return error
 
 
+def _mask_reasons(result: Any, secrets: Collection[str]) -> Any:
+    """Return `result`, whose status reasons do not quote `secrets`.
+
+    Like the messages of errors, they are the server's own texts.
+    """
+    reasons = getattr(result, "status_reasons", ())
+    if not secrets or not reasons:
+        return result
+    masked = [
+        attrs.evolve(
+            reason,
+            code=reason.code and mask(reason.code, secrets),
+            message=reason.message and mask(reason.message, secrets),
+        )
+        for reason in reasons
+    ]
+    return attrs.evolve(result, status_reasons=tuple(masked))
+
+
 def read_result(operation: Operation[T], content: bytes, info: ResponseInfo) -> T:
     """Return the result of a successful response, or raise an `APIResponseError`."""
     if operation.result is NoneType:
         return cast("T", None)
     try:
-        return structure_result(decode_json(content), operation.result, info)
+        result = structure_result(decode_json(content), operation.result, info)
     except DecodeError as error:
         problem = str(error)
+    else:
+        wrong = [
+            name
+            for name, value in operation.expected.items()
+            if getattr(result, name) not in {None, value}
+        ]
+        if not wrong:
+            secrets = operation.body.secrets if operation.body else ()
+            return cast("T", _mask_reasons(result, secrets))
+        problem = f"not the {wrong[0]} that was asked for"
     del content  # crash reporters collect local variables
     msg = f"unexpected response with status {info.status}: {problem}"
     failure = APIResponseError(msg)

@@ -12,6 +12,7 @@ from plastiq_async.errors import InvalidArgumentError
 # Visible ASCII, with spaces inside only. httpx would send other characters in UTF-8,
 # and a server may split the header there or ignore the rest of it.
 _HEADER_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
+_UUID = re.compile("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 # Canonical, without hyphens, in braces (.NET, COM), or a URN (RFC 9562). `UUID()` also
 # accepts underscores, digits of other scripts, and hyphens and braces anywhere. Without
 # the flag `a`, which means ASCII, a dotless i would match i.
@@ -19,25 +20,22 @@ _ANY_UUID = re.compile(
     r"(?ai)(?:urn:uuid:|(\{))?"
     r"([0-9a-f]{8}(-?)(?:[0-9a-f]{4}\3){3}[0-9a-f]{12})(?(1)\})"
 )
+# Control characters, and surrogates, which UTF-8 cannot encode.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 # RFC 9110, section 5.6.2.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def check_uuid(name: str, value: object) -> UUID:
-    """Return `value` as a UUID.
+    """Return `value` as a UUID, and not as an instance of a subclass.
 
-    Text must have the canonical form with four hyphens, because `UUID()` also accepts
-    braces, URNs, underscores and digits of other scripts.
+    Text must have the canonical form with four hyphens.
     """
     if isinstance(value, UUID):
-        return value
-    if isinstance(value, str):
-        try:
-            parsed = UUID(value)
-            if str(parsed) == value.lower():
-                return parsed
-        except ValueError:
-            pass
+        # A subclass may write, compare and hash itself as it likes.
+        return value if type(value) is UUID else UUID(int=value.int)
+    if isinstance(value, str) and _UUID.fullmatch(value):
+        return UUID(value)
     msg = f"{name} must be a UUID, such as 8f51c396-6e29-49a6-ba5a-1a31d5420158"
     raise InvalidArgumentError(msg)
 
@@ -48,10 +46,56 @@ def check_trace_id(value: object) -> UUID:
     Text may have any usual spelling, because trace IDs come from other software.
     """
     found = _ANY_UUID.fullmatch(value) if isinstance(value, str) else None
-    parsed = UUID(found[2]) if found else check_uuid("trace_id", value)
+    return check_uuid4("trace_id", UUID(found[2]) if found else value)
+
+
+def check_uuid4(name: str, value: object) -> UUID:
+    """Return `value` as a UUID of version 4; the API ignores any other key silently."""
+    parsed = check_uuid(name, value)
     if parsed.version != 4 or parsed.variant != RFC_4122:  # noqa: PLR2004 -- RFC 9562
-        raise InvalidArgumentError("trace_id must be a UUID of version 4")
+        raise InvalidArgumentError(f"{name} must be a UUID of version 4")
     return parsed
+
+
+def check_text(name: str, value: object, *, longest: int | None = None) -> None:
+    """Raise unless `value` is text of the API: not blank, without control characters.
+
+    `longest` is the most characters that the contract allows, if it says so.
+    """
+    if not isinstance(value, str) or not value.strip() or _UNPRINTABLE.search(value):
+        msg = f"{name} must be a string that is not blank, without control characters"
+        raise InvalidArgumentError(msg)
+    if longest is not None and len(value) > longest:
+        raise InvalidArgumentError(f"{name} must have at most {longest} characters")
+
+
+def check_digits(name: str, value: object, *, least: int, most: int) -> None:
+    """Raise unless `value` is a string of `least` to `most` ASCII digits."""
+    if not isinstance(value, str) or not re.fullmatch(
+        f"[0-9]{{{least},{most}}}", value
+    ):
+        count = _count(least, most)
+        raise InvalidArgumentError(f"{name} must be a string of {count} digits")
+
+
+def check_alphanumeric(name: str, value: object, *, least: int, most: int) -> None:
+    """Raise unless `value` is `least` to `most` ASCII letters and digits."""
+    if not isinstance(value, str) or not re.fullmatch(
+        f"[0-9A-Za-z]{{{least},{most}}}", value
+    ):
+        count = _count(least, most)
+        msg = f"{name} must be a string of {count} letters and digits"
+        raise InvalidArgumentError(msg)
+
+
+def _count(least: int, most: int) -> str:
+    return str(least) if least == most else f"{least} to {most}"
+
+
+def check_country(name: str, value: object) -> None:
+    """Raise unless `value` has the form of a country code of ISO 3166-1 alpha-2."""
+    if not isinstance(value, str) or not re.fullmatch("[A-Z]{2}", value):
+        raise InvalidArgumentError(f'{name} must be two capital letters, such as "US"')
 
 
 def is_token(value: object) -> TypeGuard[str]:

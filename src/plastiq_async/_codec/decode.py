@@ -15,7 +15,9 @@ from uuid import UUID
 
 import attrs
 
-from plastiq_async._codec.fields import NOT_EMPTY, TYPE_IN_PARENT, is_marked, wire_name
+from plastiq_async._codec.encode import can_be_written
+from plastiq_async._codec.fields import NOT_EMPTY, is_marked, wire_name
+from plastiq_async._codec.shape import DecodeError, Shape
 from plastiq_async._validate import check_uuid
 
 if TYPE_CHECKING:
@@ -30,10 +32,6 @@ Hook = Callable[..., Any]
 _MOST_PROBLEMS = 20
 _DATE = r"\d{4}-\d\d-\d\d"
 _TIME = rf"{_DATE}T\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"
-
-
-class DecodeError(Exception):
-    """The data is not what was expected; the text names paths into it, never data."""
 
 
 def _refuse(_: object, problem: str = "unexpected value") -> Any:
@@ -150,6 +148,11 @@ def _exactly(*kinds: type, parse: Callable[[Any], Any] | None = None) -> Hook:
     return hook
 
 
+def _number(value: Decimal) -> Decimal:
+    """Return `value`, unless formatting it would exhaust the memory of the caller."""
+    return value if can_be_written(value) else _refuse(value, "too many digits")
+
+
 def _matching(pattern: str, parse: Callable[[str], Any]) -> Hook:
     """Return the hook that parses strings of the form `pattern`."""
     match = re.compile(pattern, re.ASCII).fullmatch
@@ -163,8 +166,6 @@ def _class_hook(cls: Any) -> Hook:
 
     overrides: dict[str, Any] = {}
     fields = attrs.fields(attrs.resolve_types(get_origin(cls) or cls))
-    optional = {wire_name(f) for f in fields if f.default is not attrs.NOTHING}
-    typed = [wire_name(f) for f in fields if is_marked(f, TYPE_IN_PARENT)]
     for field in fields:
         name, kind = wire_name(field), field.type
         where = f"{cls.__qualname__}.{field.name}"
@@ -179,17 +180,8 @@ def _class_hook(cls: Any) -> Hook:
         overrides[field.name] = override(rename=name, struct_hook=hook)
     decode_fields = make_dict_structure_fn(cls, api_converter(), **overrides)
 
-    def decode_class(value: dict[Any, Any]) -> object:
-        if None in value.values():
-            # If a field has a default, null means that it is absent.
-            items = value.items()
-            value = {k: v for k, v in items if v is not None or k not in optional}
-        for name in typed:
-            if type(value.get(name)) is dict:
-                value = {**value, name: {**value[name], "type": value.get("type")}}
-        return decode_fields(value, cls)
-
-    return _exactly(dict, parse=decode_class)
+    prepare = Shape.of(fields).prepare
+    return _exactly(dict, parse=lambda value: decode_fields(prepare(value), cls))
 
 
 def _union_hook(kinds: tuple[Any, ...], where: str) -> Hook:
@@ -224,7 +216,7 @@ _HOOKS: dict[Any, Hook] = {
     str: _exactly(str),
     int: _exactly(int),
     bool: _exactly(bool),
-    Decimal: _exactly(Decimal, int, parse=Decimal),
+    Decimal: _exactly(Decimal, int, parse=lambda value: _number(Decimal(value))),
     UUID: _exactly(str, parse=partial(check_uuid, "value")),
     datetime: _matching(_TIME, lambda v: datetime.fromisoformat(v).astimezone(UTC)),
     date: _matching(_DATE, date.fromisoformat),

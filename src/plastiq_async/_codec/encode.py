@@ -6,10 +6,12 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from math import isfinite
 from types import NoneType
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from plastiq_async._codec.fields import wire_fields
+
+T = TypeVar("T")
 
 # Made once, because json.dumps would make an encoder at every call.
 _quote = json.JSONEncoder(ensure_ascii=False).encode
@@ -57,15 +59,26 @@ def _write(value: Any, path: str, in_metadata: bool) -> str:
                 text = _write(item, inner, in_metadata or name == "metadata")
                 texts.append(f"{_quote(name)}:{text}")
         return f"{{{','.join(texts)}}}"
-    base = next((base for base in kind.__mro__ if base in writers), None)
-    if base is None:
-        raise TypeError(f"cannot encode {kind.__name__} @ {path}")
-    return writers[base](value)  # such as an enum of strings
+    if write := find_writer(kind, writers):  # such as that of an enum of strings
+        return write(value)
+    raise TypeError(f"cannot encode {kind.__name__} @ {path}")
+
+
+def find_writer(kind: type, writers: Mapping[type, T]) -> T | None:
+    """Return the writer for `kind` or its nearest base, or None if there is none."""
+    return next((writers[base] for base in kind.__mro__ if base in writers), None)
+
+
+def can_be_written(value: Decimal) -> bool:
+    """Tell whether `value` is finite and has few enough digits to write them out.
+
+    Without a limit, ``Decimal("1E+999999999")`` would become a gigabyte of zeros.
+    """
+    return value.is_finite() and abs(value.adjusted()) <= 1000  # noqa: PLR2004
 
 
 def _decimal(value: Decimal) -> str:
-    # Without a limit, Decimal("1E+999999999") would be written as a gigabyte of zeros.
-    if not value.is_finite() or abs(value.adjusted()) > 1000:  # noqa: PLR2004
+    if not can_be_written(value):
         raise ValueError("a Decimal must be finite and at most 1000 digits long")
     return format(value, "f")
 
@@ -74,23 +87,36 @@ def _datetime(value: datetime) -> str:
     if value.utcoffset() is None:
         raise ValueError("a datetime must have a time zone")
     text = value.astimezone(UTC).isoformat(timespec="milliseconds")
-    return f'"{text.removesuffix("+00:00")}Z"'
+    return f"{text.removesuffix('+00:00')}Z"
 
 
-def _float(value: float) -> str:
+def finite(value: float) -> float:
+    """Return `value` as a plain float, or raise ValueError if it is not finite."""
     if not isfinite(value):
         raise ValueError("a float must be finite")
-    return float.__repr__(value)
+    return float.__float__(value)
 
 
+def _quoted(write: Callable[[Any], str]) -> Callable[[Any], str]:
+    return lambda value: f'"{write(value)}"'
+
+
+# The texts of values for which JSON has no type of its own.
+TEXT_WRITERS: dict[type, Callable[[Any], str]] = {
+    Decimal: _decimal,
+    UUID: str,
+    datetime: _datetime,
+    date: date.isoformat,
+}
 # The methods of int and float are named because enums override them.
 SCALAR_WRITERS: dict[type, Callable[[Any], str]] = {
+    **{kind: _quoted(write) for kind, write in TEXT_WRITERS.items()},
     str: _quote,
     bool: lambda value: "true" if value else "false",
     int: int.__repr__,
-    Decimal: _decimal,
-    UUID: lambda value: f'"{value}"',
-    datetime: _datetime,
-    date: lambda value: f'"{value.isoformat()}"',
+    Decimal: _decimal,  # a number to the API
 }
-_METADATA_WRITERS = SCALAR_WRITERS | {NoneType: lambda _: "null", float: _float}
+_METADATA_WRITERS = SCALAR_WRITERS | {
+    NoneType: lambda _: "null",
+    float: lambda value: float.__repr__(finite(value)),
+}

@@ -15,8 +15,14 @@ NOT_ON_WIRE: Final[dict[str, object]] = {_WIRE: None}
 """The field is never in JSON; decoding uses its default."""
 NOT_EMPTY: Final[dict[str, object]] = {"plastiq_async.not_empty": True}
 """The field is a string, and decoding refuses an empty one."""
+REQUIRED: Final[dict[str, object]] = {"plastiq_async.required": True}
+"""Decoding requires the field, although it has a default for callers."""
 SECRET: Final[dict[str, object]] = {"plastiq_async.secret": True}
-"""The field is masked in error messages of the server. Set ``repr=False``, too."""
+"""The field is masked in error messages of the server, and left out by `to_jsonable`.
+
+Set ``repr=False``, too. A request class that checks its arguments needs
+`forget_arguments`, and a result class `forget_secrets_in_copies`.
+"""
 TYPE_IN_PARENT: Final[dict[str, object]] = {"plastiq_async.type_in_parent": True}
 """The `type` that selects the class of the field is a member of the parent object."""
 
@@ -31,7 +37,10 @@ def derived(compute: Callable[[Any], Any]) -> Any:
 
 
 def wire(name: str) -> dict[str, object]:
-    """Return the metadata of a field whose JSON name is `name`, not its camelCase."""
+    """Return the metadata of a field whose JSON name is `name`, not its camelCase.
+
+    In results, ``"payer.id"`` names a member of the object `payer`.
+    """
     return {_WIRE: name}
 
 
