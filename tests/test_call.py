@@ -213,6 +213,24 @@ def test_outcome(attempts: tuple[Attempt, ...], unknown: frozenset[str]) -> None
 
 
 @pytest.mark.parametrize("kind", OPERATIONS)
+def test_unsettled(kind: str) -> None:
+    """A refusal that tells nothing of an earlier attempt leaves its outcome unknown."""
+    doubtful: tuple[Attempt, ...] = ("lost", 503)
+    for earlier in doubtful:
+        call = call_after(kind, earlier)
+        before = call.outcome_unknown
+        make_attempt(call, 400)
+        assert not call.outcome_unknown
+        call.unsettled()
+        assert call.outcome_unknown is before
+    definite: tuple[Attempt, ...] = (400, 429, "unsent")
+    for earlier in definite:
+        call = call_after(kind, earlier, 400)
+        call.unsettled()
+        assert not call.outcome_unknown
+
+
+@pytest.mark.parametrize("kind", OPERATIONS)
 def test_every_status(kind: str) -> None:
     """Whether a single response is ambiguous depends on its status code alone."""
     doubted = {

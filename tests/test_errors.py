@@ -76,6 +76,7 @@ def make(name: str) -> PlastiqError:
     error.attempts = 3
     error.outcome_unknown = True
     error.idempotency_key = KEY
+    error.resume_offset = 200
     error.next_step = "same_key"
     if isinstance(error, errors.APIConnectionError):
         error.host = "connect.plastiq.com"
@@ -135,6 +136,7 @@ def test_survives_copying(name: str, copier: str) -> None:
     assert vars(twin) == vars(error)
     assert vars(twin)["trace_id"] == TRACE_ID
     assert vars(twin)["idempotency_key"] == KEY
+    assert vars(twin)["resume_offset"] == 200
     assert vars(twin)["next_step"] == "same_key"
     if isinstance(error, APIStatusError):
         assert vars(twin)["replayed"] is True
@@ -152,7 +154,10 @@ def test_attributes_without_call(name: str) -> None:
     error = cls("m", 400) if issubclass(cls, APIStatusError) else cls("m")
     assert (error.trace_id, error.method, error.path) == (None, None, None)
     assert (error.attempts, error.outcome_unknown) == (0, False)
-    assert (error.idempotency_key, error.next_step) == (None, None)
+    to_fix = issubclass(cls, (errors.InvalidArgumentError, errors.ConfigurationError))
+    assert error.next_step == ("fix" if to_fix else None)
+    assert error.idempotency_key is None
+    assert error.resume_offset is None
 
 
 def test_text_without_call() -> None:
@@ -165,8 +170,20 @@ def test_text_of_call(attempts: int, tries: str) -> None:
     """With a call, the text includes the operation, the attempts and the trace ID."""
     error = make("APITimeoutError")
     error.attempts = attempts
+    error.resume_offset = None
     call = f"[POST /client-secrets, {tries}, trace ID {TRACE_ID}]"
     assert str(error) == f"went wrong {call}"
+
+
+@pytest.mark.parametrize("offset", [0, 200])
+def test_text_of_listing(offset: int) -> None:
+    """The text of a failed page says where to resume, with and without a call."""
+    error = make("APITimeoutError")
+    error.resume_offset = offset
+    assert str(error).endswith(f", trace ID {TRACE_ID}, resume from offset {offset}]")
+    error = PlastiqError("closed")
+    error.resume_offset = offset
+    assert str(error) == f"closed [resume from offset {offset}]"
 
 
 @pytest.mark.parametrize(

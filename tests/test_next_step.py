@@ -37,7 +37,7 @@ KEYED: dict[frozenset[int], Steps] = {
     REDIRECTION: ("fix", "fix", "fix", "fix"),
     TOKEN: ("fix", "fix", "fix", "fix"),
     REFUSED: ("reconcile", "new_key", "reconcile", "new_key"),
-    frozenset({408, 409, 429}): ("same_key", "same_key", "same_key", "same_key"),
+    frozenset({408, 409, 429}): ("same_key", "same_key", "reconcile", "reconcile"),
     OTHER: ("fix", "new_key", "fix", "new_key"),
     SERVER: ("same_key", "same_key", "reconcile", "reconcile"),
 }

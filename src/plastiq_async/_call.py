@@ -77,7 +77,7 @@ class Call:
     waiting_for: str | None = "a permit"
     _in_flight: bool = attrs.field(default=False, init=False)
     _may_have_acted: bool = attrs.field(default=False, init=False)
-    # What the latest definite response cleared, should it prove to be unreadable.
+    # What the latest definite response cleared, should it prove to settle nothing.
     _cleared: bool = attrs.field(default=False, init=False)
     # The status of the latest attempt, if it succeeded.
     _success: int | None = attrs.field(default=None, init=False)
@@ -138,6 +138,10 @@ class Call:
         """Record that the caller gets no result, even if the server sent one."""
         if self._success is not None:
             self.answered(self._success, readable=False)
+
+    def unsettled(self) -> None:
+        """Record that the latest response tells nothing of the attempts before it."""
+        self._may_have_acted |= self._cleared
 
     def already_deleted(self, status: int) -> bool:
         """Tell whether a 404 shows the success of an earlier attempt to delete."""

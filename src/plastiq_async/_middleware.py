@@ -31,8 +31,9 @@ class RequestSeal:
 
     _method: str
     _url: httpx.URL
-    _body: bytes
-    _headers: list[tuple[bytes, bytes]]
+    # Not in the repr, because crash reporters collect local variables.
+    _body: bytes = attrs.field(repr=False)
+    _headers: list[tuple[bytes, bytes]] = attrs.field(repr=False)
 
     @classmethod
     def of(cls, request: httpx.Request) -> RequestSeal:

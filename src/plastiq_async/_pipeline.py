@@ -21,14 +21,20 @@ from plastiq_async._operation import Operation, T
 from plastiq_async._ownership import Ownership
 from plastiq_async._protocol import (
     header_values,
+    is_replay,
     is_success,
     parse_trace_id,
     read_result,
     status_error,
 )
 from plastiq_async._request import RequestBuilder, check_headers
-from plastiq_async._retry import RetryLoop, describe
-from plastiq_async.errors import APITimeoutError, PlastiqError, SessionStateError
+from plastiq_async._retry import RetryLoop, describe, describe_operation
+from plastiq_async.errors import (
+    APITimeoutError,
+    InvalidArgumentError,
+    PlastiqError,
+    SessionStateError,
+)
 from plastiq_async.middleware import Middleware
 from plastiq_async.models.common import CallOptions, ResponseInfo
 
@@ -47,9 +53,14 @@ class Pipeline:
 
     async def run(self, operation: Operation[T], options: CallOptions) -> T:
         """Perform `operation` within its deadline, and return its result."""
-        call = start_call(operation, options, self.defaults)
         ownership = self.ownership
-        permits = ownership.ensure_permits()
+        try:
+            call = start_call(operation, options, self.defaults)
+            permits = ownership.ensure_permits()
+        except PlastiqError as error:
+            # There is no call to describe, but a payment or a listing has ended here.
+            describe_operation(error, operation, outcome_unknown=False)
+            raise
         call.started = anyio.current_time()
         call.deadline = call.started + call.timeout
         scope = anyio.CancelScope(deadline=call.deadline)
@@ -59,7 +70,7 @@ class Pipeline:
                 try:
                     async with permits:
                         call.waiting_for = None
-                        return await self._exchange(call, operation)
+                        return await self.exchange(call, operation)
                 finally:
                     ownership.scopes.discard(scope)
         except BaseException as error:
@@ -77,8 +88,11 @@ class Pipeline:
         call.result_lost()
         raise describe(_interruption(call, closed=ownership.closed), call)
 
-    async def _exchange(self, call: Call, operation: Operation[T]) -> T:
-        """Send the request through the middleware, and decode the response."""
+    async def exchange(self, call: Call, operation: Operation[T]) -> T:
+        """Send the request through the middleware, and decode the response.
+
+        Its frame and those of what it calls hold no arguments of the user's.
+        """
         request = self.builder.build(call)
         response = await self._pass_on(call, request)
         try:
@@ -98,8 +112,6 @@ class Pipeline:
         seal: RequestSeal | None = None,
     ) -> httpx.Response:
         """Pass `request` through the middleware from `layer` on, then send it."""
-        if layer == len(self.middleware):
-            return await self._send(call, request)
         middleware = self.middleware[layer]
         passed = False
 
@@ -108,10 +120,10 @@ class Pipeline:
             check_passed_on(middleware, request, call, seal, again=passed)
             passed = True
             below = layer + 1
-            # Once the first layer, which is ours, has completed the request.
-            if seal is None and below < len(self.middleware):
-                return self._pass_on(call, request, below, RequestSeal.of(request))
-            return self._pass_on(call, request, below, seal)
+            if below == len(self.middleware):
+                return self._send(call, request)
+            # Made once the first layer, which is ours, has completed the request.
+            return self._pass_on(call, request, below, seal or RequestSeal.of(request))
 
         try:
             result = middleware(request, call_next)
@@ -127,7 +139,10 @@ class Pipeline:
 
     async def _send(self, call: Call, request: httpx.Request) -> httpx.Response:
         """Send `request`, and again while the retry rule allows."""
-        check_headers(request)
+        try:
+            check_headers(request)
+        except InvalidArgumentError as error:  # a header that middleware has set
+            raise describe(error, call)  # noqa: B904 -- the same error
         try:
             try:
                 return await self._attempt(call, request)
@@ -211,4 +226,6 @@ def _info(call: Call, response: httpx.Response) -> ResponseInfo:
         attempts=call.attempts,
         sent_at=call.sent_at,
         elapsed=timedelta(seconds=anyio.current_time() - call.started),
+        idempotency_key=call.operation.idempotency_key,
+        replayed=call.operation.idempotency_key is not None and is_replay(headers),
     )

@@ -103,13 +103,26 @@ def describe(error: PlastiqErrorT, call: Call) -> PlastiqErrorT:
     error.method = operation.method
     error.path = operation.path
     error.attempts = call.attempts
+    describe_operation(error, operation, outcome_unknown=call.outcome_unknown)
+    settled = error.next_step == "new_key" or getattr(error, "replayed", False)
+    if operation.idempotency_key is not None and not settled:
+        # Such as "this is paid already", by an attempt whose key the server has lost,
+        # or the refusal of a gateway, which knows nothing of payments.
+        call.unsettled()
     error.outcome_unknown = call.outcome_unknown
-    error.idempotency_key = operation.idempotency_key
-    error.next_step = next_step(error, operation, outcome_unknown=call.outcome_unknown)
     if isinstance(error, APIConnectionError):
         error.host = call.defaults.host
     call.described_error = error
     return error
+
+
+def describe_operation(
+    error: PlastiqError, operation: Operation[Any], *, outcome_unknown: bool
+) -> None:
+    """Write on `error` how to go on with `operation`, whose call may not have begun."""
+    error.idempotency_key = operation.idempotency_key
+    error.resume_offset = operation.resume_offset
+    error.next_step = next_step(error, operation, outcome_unknown=outcome_unknown)
 
 
 def next_step(
@@ -136,10 +149,9 @@ def next_step(
 
 def _step_with_key(error: APIStatusError) -> NextStep:
     status = error.status_code
-    if status >= _SERVER_ERROR:
+    if status >= _SERVER_ERROR or status in {_REQUEST_TIMEOUT, _CONFLICT, _THROTTLED}:
+        # The same key would bring a replayed response again.
         return "reconcile" if error.replayed else "same_key"
-    if status in {_REQUEST_TIMEOUT, _CONFLICT, _THROTTLED}:
-        return "same_key"
     if status in {401, 403} or status < 400:  # noqa: PLR2004 -- 3xx
         return "fix"
     if error.code and _DECLINED.fullmatch(error.code):

@@ -22,8 +22,8 @@
         └── InternalServerError       5xx
             └── ServiceUnavailableError  503
 
-All of them survive pickling. None holds an access token, a client secret or the value
-of a request header.
+All of them survive pickling. None holds an access token, a client secret, the value of
+a request header, or a secret of a request body, such as a card number.
 """
 
 from __future__ import annotations
@@ -77,7 +77,11 @@ class PlastiqError(Exception):
         outcome_unknown: Whether the server may have acted on the call, since an attempt
             was sent and its result is not known.
         idempotency_key: The key that the call carried, if the operation has one.
-        next_step: What to do. None if no call was made.
+        resume_offset: The offset of the page that failed, if the call asked for a page
+            of a listing. The items before it were received, so a new listing with
+            ``offset=`` this value goes on where the failed one ended. None for other
+            calls, and for a listing that takes no offset.
+        next_step: What to do. None if no call was made and nothing is to be fixed.
 
             - ``"same_key"``: call again with the same idempotency key.
             - ``"new_key"``: the payment was declined; another attempt to pay needs
@@ -93,20 +97,22 @@ class PlastiqError(Exception):
     attempts: int = 0
     outcome_unknown: bool = False
     idempotency_key: UUID | None = None
+    resume_offset: int | None = None
     next_step: NextStep | None = None
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
 
     def __str__(self) -> str:
-        """Return the message, the call and its trace ID."""
+        """Return the message, the call, its trace ID, and where to resume a listing."""
+        facts = []
+        if self.method is not None:
+            tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+            facts = [f"{self.method} {self.path}", tries, f"trace ID {self.trace_id}"]
+        if self.resume_offset is not None:
+            facts.append(f"resume from offset {self.resume_offset}")
         message = super().__str__()
-        if self.method is None:
-            return message
-        tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
-        return (
-            f"{message} [{self.method} {self.path}, {tries}, trace ID {self.trace_id}]"
-        )
+        return f"{message} [{', '.join(facts)}]" if facts else message
 
 
 class ConfigurationError(PlastiqError):
@@ -116,6 +122,8 @@ class ConfigurationError(PlastiqError):
     bad proxy, CA file or environment variable. The message names the setting and never
     repeats its value.
     """
+
+    next_step: NextStep | None = "fix"
 
 
 class MissingDependencyError(ConfigurationError, ModuleNotFoundError):
@@ -131,6 +139,8 @@ class MissingDependencyError(ConfigurationError, ModuleNotFoundError):
 
 class InvalidArgumentError(PlastiqError, ValueError):
     """An argument was refused before anything was sent."""
+
+    next_step: NextStep | None = "fix"
 
 
 class SessionStateError(PlastiqError, RuntimeError):

@@ -149,6 +149,19 @@ def test_without_verification(operation: str) -> None:
             assert verdict is KEEP, case
 
 
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_untraced(operation: str) -> None:
+    """Where the contract promises no trace ID, a response without one is taken."""
+    call = make_call(
+        attrs.evolve(OPERATIONS[operation], traced=False), trace_id=UUID(OWN)
+    )
+    foreign = [(b"Trace-Id", OTHER.encode())]
+    for reused in (False, True):
+        assert check_trace_id(call, 200, [], reused=reused) is CLOSE
+        assert check_trace_id(call, 404, [], reused=reused) is KEEP
+        assert check_trace_id(call, 200, foreign, reused=reused) is REFUSE
+
+
 def test_not_reused_by_default() -> None:
     """A caller that cannot tell takes the connection for a new one."""
     call = make_call(OPERATIONS["harmless"])

@@ -59,7 +59,8 @@ def check_trace_id(
         if not success:
             return Verdict.KEEP  # gateways know no trace IDs
         # On a reused connection, it may be left over from an earlier request.
-        return Verdict.REFUSE if reused else Verdict.CLOSE
+        leftover = reused and call.operation.traced
+        return Verdict.REFUSE if leftover else Verdict.CLOSE
     if call.operation.idempotency_key is not None and is_replay(headers):
         return Verdict.CLOSE  # a stored response may carry its first request's ID
     unsafe = success or call.needs_own_response
