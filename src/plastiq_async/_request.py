@@ -69,9 +69,9 @@ class RequestBuilder:
         return request
 
     def _url(self, operation: Operation[object]) -> httpx.URL:
+        if not operation.path_params and not operation.query:
+            return self._parse_cached(operation.path)
         with suppress(httpx.InvalidURL, UnicodeEncodeError):
-            if not operation.path_params and not operation.query:
-                return self._parse_cached(operation.path)
             target = fill_path(operation.path, operation.path_params)
             if operation.query:
                 target += "?" + urlencode(operation.query, quote_via=quote)

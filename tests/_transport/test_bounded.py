@@ -23,6 +23,7 @@ from plastiq_async import (
     SessionStateError,
 )
 from plastiq_async._transport.bounded import MAX_BODY, BoundedTransport, UserTransport
+from tests.support.payment_methods import CARD_NUMBER, CVV, make_card
 from tests.support.sessions import PAYER, TOKEN, session_for
 from tests.support.socket_server import Connection, Request, Server
 from tests.support.steps import answer, response
@@ -266,6 +267,23 @@ async def test_largest_body(status: int) -> None:
             async with session:
                 secret = await session.client_secrets.create(PAYER)
             assert secret.client_secret == "XYZCLIENTSECRET123"
+
+
+async def test_quotes_in_headers() -> None:
+    """Headers that repeat a secret of the request are dropped, and no others."""
+    headers = [
+        ("X-Whole", f"card {CARD_NUMBER}"),
+        ("X-Groups", "card 4242 4242-4242 4242"),
+        ("X-Cvv", CVV),
+        ("X-Token", f"Bearer{TOKEN}x"),
+        ("X-Part", f"{CVV}4"),
+        ("X-Id", f"{CVV}51c39-6e29-49a6-ba5a-1a31d5420158"),
+    ]
+    with Server(answer(200, b'{"id": "%s"}' % PAYER.encode(), headers)) as server:
+        async with session_for(server) as session:
+            method = await session.payment_methods.create(PAYER, data=make_card())
+    names = {name.lower() for name in method.response.headers}
+    assert names == {"content-length", "trace-id", "x-part", "x-id"}
 
 
 def encoded(encoding: str, body: bytes) -> bytes:

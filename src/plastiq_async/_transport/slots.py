@@ -153,11 +153,21 @@ class _Lease(httpx.AsyncByteStream):
     _body: httpx.AsyncByteStream
     _keep: bool
     _read: bool = attrs.field(default=False, init=False)
+    _chunks: AsyncIterator[bytes] = attrs.field(
+        default=attrs.Factory(lambda lease: aiter(lease._body), takes_self=True),  # noqa: SLF001
+        init=False,
+    )
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._body:
-            yield chunk
-        self._read = True
+    # No async generator, because event loops keep account of each.
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._chunks)
+        except StopAsyncIteration:
+            self._read = True
+            raise
 
     async def aclose(self) -> None:
         closed = False
