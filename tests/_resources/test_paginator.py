@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
-import json
+import weakref
 from contextlib import suppress
+from enum import Enum
 from functools import partial
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import anyio
 import anyio.lowlevel
@@ -16,47 +17,23 @@ import pytest
 from plastiq_async import (
     APIResponseError,
     APITimeoutError,
+    BadRequestError,
     EndUser,
     InternalServerError,
     InvalidArgumentError,
     Page,
     trace_context,
 )
-from tests._resources.widgets import SessionWithWidgets, Widget
+from tests._resources.listings import (
+    garble_page,
+    names_of,
+    offsets_of,
+    session_with,
+    trace_ids_of,
+)
+from tests._resources.widgets import Widget
+from tests.support.timing import eventually
 from tests.testing.widgets import FakeWithWidgets
-
-
-@pytest.fixture
-def fake() -> FakeWithWidgets:
-    """Return a fake with five widgets, called 0 to 4."""
-    fake = FakeWithWidgets()
-    for number in range(5):
-        fake.add_widget(str(number))
-    return fake
-
-
-def session_with(fake: FakeWithWidgets, **options: Any) -> SessionWithWidgets:
-    """Return a session with a fake."""
-    return SessionWithWidgets(
-        fake.access_token, base_url=fake.base_url, transport=fake.transport, **options
-    )
-
-
-def offsets_of(fake: FakeWithWidgets) -> list[int]:
-    """Return the offsets that the fake was asked for."""
-    listings = [each for each in fake.requests if each.operation == "widgets.list"]
-    return [int(request.query["offset"][0]) for request in listings]
-
-
-def trace_ids_of(fake: FakeWithWidgets) -> list[UUID]:
-    """Return the trace IDs that the fake got."""
-    return [request.trace_id for request in fake.requests]
-
-
-def names_of(page: Page[Widget]) -> list[str]:
-    """Return the names of the widgets on a page."""
-    return [widget.name for widget in page.data]
-
 
 # --- pages and items ---
 
@@ -207,15 +184,6 @@ async def test_all_items_removed_between_pages(fake: FakeWithWidgets) -> None:
 # --- what the server reports ---
 
 
-def garble_page(
-    fake: FakeWithWidgets, count: int, pagination: object, times: int = 1
-) -> None:
-    """Let the next request get a page with so many items."""
-    widgets = list(fake.widgets.by_id.values())[:count]
-    body = {"data": [widget.to_json() for widget in widgets], "pagination": pagination}
-    fake.garble_next(json.dumps(body).encode(), times=times)
-
-
 @pytest.mark.parametrize(
     ("pagination", "more"),
     [
@@ -242,6 +210,17 @@ async def test_reported_pagination(
     assert offsets_of(fake) == ([0, 2, 4] if more else [0])
 
 
+async def test_until_an_empty_page(fake: FakeWithWidgets) -> None:
+    """If the server reports nothing at all, only an empty page is the end."""
+    for count in (2, 1, 0):
+        garble_page(fake, count, None)
+    async with session_with(fake) as session:
+        listing = session.widgets.list(limit=2)
+        pages = [names_of(page) async for page in listing.pages()]
+    assert pages == [["0", "1"], ["0"], []]
+    assert offsets_of(fake) == [0, 2, 3]
+
+
 async def test_shorter_page(fake: FakeWithWidgets) -> None:
     """The next page begins after the items received, not after the limit."""
     garble_page(fake, 1, {"hasNextPage": True, "limit": 2, "offset": 0})
@@ -252,13 +231,14 @@ async def test_shorter_page(fake: FakeWithWidgets) -> None:
 
 
 async def test_endless_server(fake: FakeWithWidgets) -> None:
-    """A listing without an end can be left at any time."""
+    """A listing without an end can be left at any time, and holds one page at most."""
     garble_page(fake, 3, {"hasNextPage": True, "offset": 0, "total": 3}, times=10**9)
-    count = 0
+    seen: list[weakref.ref[Widget]] = []
     async with session_with(fake) as session:
-        async for _ in session.widgets.list():
-            count += 1
-            if count == 100:
+        async for widget in session.widgets.list():
+            seen.append(weakref.ref(widget))
+            assert sum(one() is not None for one in seen) <= 3
+            if len(seen) == 100:
                 break
     assert offsets_of(fake) == list(range(0, 100, 3))
 
@@ -307,9 +287,14 @@ async def test_cancelled_in_the_middle(fake: FakeWithWidgets) -> None:
         items = aiter(session.widgets.list(limit=2))
         names = [(await anext(items)).name, (await anext(items)).name]
         fake.delay_next(30)
-        with anyio.move_on_after(0.05) as scope:
+
+        async def fetch() -> None:
             await anext(items)
-        assert scope.cancelled_caught
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(fetch)
+            await eventually(lambda: len(fake.requests) == 2)
+            group.cancel_scope.cancel()
         names += [widget.name async for widget in items]
     assert names == ["0", "1", "2", "3", "4"]
     assert offsets_of(fake) == [0, 2, 2, 4]
@@ -339,13 +324,12 @@ async def test_left_early(fake: FakeWithWidgets) -> None:
 @pytest.mark.slow
 async def test_deadline_of_each_page(fake: FakeWithWidgets) -> None:
     """The deadline is for one page, however many follow and whatever comes between."""
-    fake.delay_next(0.4, times=3)
-    async with session_with(fake) as session:
-        names = [
-            widget.name async for widget in session.widgets.list(limit=2, timeout=0.9)
-        ]
+    # The pages take longer than one deadline, and each far less than its own.
+    fake.delay_next(0.5, times=3)
+    async with session_with(fake, timeout=1.4) as session:
+        names = [widget.name async for widget in session.widgets.list(limit=2)]
         assert names == ["0", "1", "2", "3", "4"]
-        items = aiter(session.widgets.list(limit=1, timeout=0.3))
+        items = aiter(session.widgets.list(limit=1))
         await anext(items)
         fake.delay_next(30)
         with pytest.raises(APITimeoutError):
@@ -444,6 +428,30 @@ async def test_trace_context(fake: FakeWithWidgets) -> None:
 # --- arguments ---
 
 
+LAST = 2**63 - 1
+
+
+class Size(int, Enum):
+    """Numbers whose text is their name."""
+
+    SMALL = 2
+
+
+async def test_numbers_of_an_enumeration(fake: FakeWithWidgets) -> None:
+    """A member of an enumeration counts as its number."""
+    async with session_with(fake) as session:
+        page = await session.widgets.list(limit=Size.SMALL, offset=Size.SMALL)
+    assert (page.offset, page.limit) == (2, 2)
+
+
+async def test_largest_offset(fake: FakeWithWidgets) -> None:
+    """The largest offset is sent, and named by the error."""
+    async with session_with(fake) as session:
+        with pytest.raises(BadRequestError) as info:
+            await session.widgets.list(offset=LAST)
+    assert info.value.resume_offset == LAST
+
+
 @pytest.mark.parametrize("limit", [0, -1, 101, 1.0, "10", True, None])
 async def test_bad_limit(limit: Any, fake: FakeWithWidgets) -> None:
     """The limit is checked at once, and so is its type."""
@@ -454,12 +462,12 @@ async def test_bad_limit(limit: Any, fake: FakeWithWidgets) -> None:
             session.widgets.list(limit=limit)
 
 
-@pytest.mark.parametrize("offset", [-1, 0.0, "0", False, None])
+@pytest.mark.parametrize("offset", [-1, 0.0, "0", False, None, 2**63])
 async def test_bad_offset(offset: Any, fake: FakeWithWidgets) -> None:
     """The offset is checked at once, and so is its type."""
     async with session_with(fake) as session:
         with pytest.raises(
-            InvalidArgumentError, match=r"^offset must be an integer of 0 or more$"
+            InvalidArgumentError, match=rf"^offset must be an integer from 0 to {LAST}$"
         ):
             session.widgets.list(offset=offset)
 

@@ -7,7 +7,7 @@ import attrs
 from plastiq_async._codec import derived
 from plastiq_async.models.common import ResponseInfo
 
-__all__ = ["Page"]
+__all__ = ["Page", "end_unless_told"]
 
 _Item = TypeVar("_Item")
 
@@ -31,7 +31,7 @@ class Page(Generic[_Item]):
         total: The number of items on all pages, if the server reported it.
         has_next_page: Whether to ask for another page. False for an empty page. If the
             server did not report it, it follows from `total`, else from `limit`, and
-            is True without both.
+            is True without both. In a listing that takes no offset it is False then.
         response: The HTTP response behind it; in neither repr nor equality.
     """
 
@@ -52,3 +52,9 @@ class Page(Generic[_Item]):
         if self.total is not None:
             return (self.offset or 0) + received < self.total
         return self.limit is None or received >= self.limit
+
+
+def end_unless_told(page: Page[_Item]) -> Page[_Item]:
+    """Return `page` as the last one, unless the server reported another one."""
+    reported = page._pagination.has_next_page is True  # noqa: SLF001 -- its other half
+    return attrs.evolve(page, has_next_page=page.has_next_page and reported)
