@@ -9,7 +9,9 @@ import pytest
 
 from plastiq_async.errors import InvalidArgumentError
 from plastiq_async.models import EndUser
+from tests.support.errors import frames_of
 from tests.support.models import SECRET, make_info
+from tests.support.private_texts import assert_untold
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,13 @@ def test_end_user_refused(name: str, value: Any) -> None:
     with pytest.raises(InvalidArgumentError, match=rf"^{name} must be") as info:
         EndUser(**{name: value})
     assert "s3cr3t" not in str(info.value)
+
+
+def test_end_user_in_frames() -> None:
+    """No frame of a failed constructor holds the other values."""
+    with pytest.raises(InvalidArgumentError) as info:
+        EndUser(device_id="s3cr3t", ip="s3cr3t")
+    assert_untold(frames_of(info.value), ["s3cr3t"])
 
 
 def test_headers_hidden() -> None:

@@ -9,14 +9,67 @@ from typing import Any
 import attrs
 import pytest
 
-from plastiq_async.models import CreateClientSecret, EndUser
+from plastiq_async.models import (
+    AddressDetails,
+    BankAccountDetails,
+    BankAccountUpdate,
+    CardDetails,
+    CardUpdate,
+    Category,
+    CreateClientSecret,
+    EndUser,
+    IdentityDocument,
+    NewIdentityDocument,
+    Payer,
+    Payment,
+    PaymentDetails,
+    PaymentIntent,
+    PaymentMethod,
+    PaymentRefund,
+    ReceivingMethod,
+    Recipient,
+    StatusReason,
+)
 from tests.support.models import PAYER, TRACE_ID, make_info, make_secret
+from tests.support.payment_methods import make_address, make_bank_account, make_card
+from tests.support.recipients import RECEIVING_METHODS, make_create_recipient
 
 MODELS = [
     EndUser(user_agent="Mozilla/5.0", ip="::1", device_id="a1"),
     make_info(),
     make_secret(),
     CreateClientSecret(payer_id=PAYER, end_user=EndUser(ip="::1"), trace_id=TRACE_ID),
+    PaymentDetails(account_name="Ada", account_number="7", memo="October"),
+    PaymentIntent(
+        id=TRACE_ID, details=PaymentDetails(memo="October"), response=make_info()
+    ),
+    Payment(id=TRACE_ID, details=PaymentDetails(memo="x"), response=make_info()),
+    PaymentRefund(status="REFUNDED", response=make_info()),
+    make_card(),
+    make_bank_account(),
+    CardUpdate(cvv="123", billing_address=make_address()),
+    BankAccountUpdate(routing_number="021000021"),
+    PaymentMethod(
+        id=PAYER,
+        type="CARD",
+        data=CardDetails(last4="4242", billing_address=AddressDetails(country="US")),
+        status="INACTIVE",
+        status_reasons=(StatusReason(code="PAYMENT_METHOD_REQUIRES_TIN"),),
+        response=make_info(),
+    ),
+    BankAccountDetails(account_last_four="6789"),
+    Category(id=PAYER, display_name="Rent", response=make_info()),
+    IdentityDocument(id=PAYER, type="US_EIN"),
+    NewIdentityDocument(type="US_EIN", value="1", country_of_issuance="US"),
+    Payer(id=PAYER, business_name="A", response=make_info()),
+    *RECEIVING_METHODS.values(),
+    make_create_recipient(payer_id=PAYER),
+    Recipient(
+        id=PAYER,
+        receiving_method=ReceivingMethod(type="ACH", account_last_four="4723"),
+        response=make_info(),
+    ),
+    ReceivingMethod(type="ACH", account_last_four="4723"),
 ]
 each_model = pytest.mark.parametrize(
     "model", MODELS, ids=lambda model: type(model).__name__

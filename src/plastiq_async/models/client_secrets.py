@@ -7,6 +7,7 @@ from uuid import UUID
 import attrs
 
 from plastiq_async._codec import NOT_EMPTY, derived
+from plastiq_async._secrets import SECRET
 from plastiq_async._validate import check_trace_id, check_uuid
 from plastiq_async.errors import InvalidArgumentError
 from plastiq_async.models.common import EndUser, ResponseInfo, check_end_user
@@ -64,7 +65,8 @@ class ClientSecret:
     """A single-use secret with which a browser tokenizes one payer's card.
 
     Attributes:
-        client_secret: The secret itself, in neither repr nor str.
+        client_secret: The secret itself, in neither repr nor str, and left out by
+            `plastiq_async.to_jsonable`.
         trace_id: The trace ID that the server used, for requests to its support.
         issued_at: The time in UTC just before the successful attempt was sent; the
             server created the secret after it.
@@ -75,7 +77,7 @@ class ClientSecret:
 
     # First, because the defaults of the others depend on it.
     response: ResponseInfo = attrs.field(repr=False, eq=False)
-    client_secret: str = attrs.field(repr=False, metadata=NOT_EMPTY)
+    client_secret: str = attrs.field(repr=False, metadata=NOT_EMPTY | SECRET)
     trace_id: UUID = derived(lambda self: self.response.trace_id)
     issued_at: datetime = derived(lambda self: self.response.sent_at)
     expires_at: datetime = derived(lambda self: self.issued_at + _LIFETIME)

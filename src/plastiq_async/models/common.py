@@ -1,16 +1,26 @@
-"""Models shared by all resources: `EndUser` and `ResponseInfo`."""
+"""Models shared by all resources: `EndUser`, `ResponseInfo`, `StatusReason`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
 from uuid import UUID
 
 import attrs
 
+from plastiq_async._secrets import forget_arguments
 from plastiq_async._validate import check_header_value, check_ip
 from plastiq_async.errors import InvalidArgumentError
 
-__all__ = ["CallOptions", "EndUser", "ResponseInfo", "check_end_user"]
+__all__ = [
+    "CallOptions",
+    "EndUser",
+    "ResponseInfo",
+    "StatusReason",
+    "check_end_user",
+    "checked_by",
+    "last_four",
+    "show_presence",
+]
 
 
 def _validate(_: object, attribute: "attrs.Attribute[Any]", value: str | None) -> None:
@@ -22,10 +32,26 @@ def _convert_ip(value: str | None) -> str | None:
     return None if value is None else check_ip("ip", value)
 
 
-def _hide(value: object) -> str:
+def show_presence(value: object) -> str:
+    """Return the repr of personal data, which shows only whether there is any."""
     return "None" if value is None else "..."
 
 
+def last_four(value: str | None) -> str | None:
+    """Return the last four digits of a number, even if the server sent all of them."""
+    return None if value is None else value[-4:]
+
+
+def checked_by(check: Callable[..., object], **limits: int) -> Callable[..., None]:
+    """Return the validator that passes an attribute's name and value to `check`."""
+
+    def validate(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+        check(attribute.name, value, **limits)
+
+    return validate
+
+
+@forget_arguments
 @attrs.frozen(kw_only=True)
 class EndUser:
     """The person whose browser a call is made for.
@@ -45,9 +71,15 @@ class EndUser:
         InvalidArgumentError: A value is no valid header value, or `ip` no IP address.
     """
 
-    user_agent: str | None = attrs.field(default=None, validator=_validate, repr=_hide)
-    ip: str | None = attrs.field(default=None, converter=_convert_ip, repr=_hide)
-    device_id: str | None = attrs.field(default=None, validator=_validate, repr=_hide)
+    user_agent: str | None = attrs.field(
+        default=None, validator=_validate, repr=show_presence
+    )
+    ip: str | None = attrs.field(
+        default=None, converter=_convert_ip, repr=show_presence
+    )
+    device_id: str | None = attrs.field(
+        default=None, validator=_validate, repr=show_presence
+    )
 
 
 def check_end_user(value: object) -> EndUser:
@@ -70,6 +102,9 @@ class ResponseInfo:
         attempts: The number of attempts, including the successful one.
         sent_at: The time, in UTC, just before the successful attempt was sent.
         elapsed: The duration of the whole call, including retries and back-off.
+        idempotency_key: The idempotency key that the call carried, if any.
+        replayed: Whether the server replayed the response that it stored under the
+            idempotency key (``Idempotent-Replay: true``).
     """
 
     status: int
@@ -78,6 +113,22 @@ class ResponseInfo:
     attempts: int
     sent_at: datetime
     elapsed: timedelta
+    idempotency_key: UUID | None = None
+    replayed: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class StatusReason:
+    """Why something has the status that it has.
+
+    Attributes:
+        code: The reason's code, such as ``"PAYMENT_METHOD_REQUIRES_TIN"``. New ones may
+            appear at any time.
+        message: The reason in words.
+    """
+
+    code: str | None = None
+    message: str | None = None
 
 
 class CallOptions(TypedDict, total=False):
