@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import enum
+import inspect
 import pickle
 import traceback
 from collections.abc import Mapping
@@ -19,11 +21,14 @@ from plastiq_async._secrets import (
     SECRET,
     Body,
     encode_body,
+    forget_arguments,
     forget_frames,
+    forget_secrets_in_copies,
     hide,
     mask,
     secrets_in,
 )
+from plastiq_async.errors import InvalidArgumentError
 
 CARD = "4242424242424242"
 CVV = "123"
@@ -260,6 +265,49 @@ def test_forget_frames() -> None:
     assert (error.__cause__, error.__context__) == (group, outer)
 
 
+def positive(_: object, __: object, value: str) -> None:
+    """Refuse a text that is no positive number, without naming it."""
+    if not value.isdigit():
+        raise InvalidArgumentError("number must have digits only")
+
+
+@forget_arguments
+@attrs.frozen(kw_only=True)
+class Account:
+    """A request with a secret that is checked."""
+
+    number: str = attrs.field(repr=False, validator=positive)
+    owner: str = "Ada"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"number": f"{CARD}x"}, InvalidArgumentError),
+        ({"number": CARD, "cvc": CARD}, TypeError),
+        ({"owner": CARD}, TypeError),
+        ({"number": [CARD]}, AttributeError),
+    ],
+)
+def test_forget_arguments(arguments: dict[str, Any], expected: type[Exception]) -> None:
+    """No frame of a failed constructor holds its arguments."""
+    with pytest.raises(expected) as info:
+        Account(**arguments)
+    shown = traceback.TracebackException(
+        expected, info.value, info.tb.tb_next, capture_locals=True
+    )
+    assert CARD not in "".join(shown.format())
+    assert info.value.__context__ is info.value.__cause__ is None
+
+
+def test_forget_arguments_only() -> None:
+    """The class is the same otherwise."""
+    assert list(inspect.signature(Account).parameters) == ["number", "owner"]
+    account = Account(number="42")
+    assert attrs.evolve(account, owner="Bob") == Account(number="42", owner="Bob")
+    assert pickle.loads(pickle.dumps(account)) == account  # noqa: S301 -- our own
+
+
 def test_body_that_cannot_be_encoded() -> None:
     """The frames of the error hold no secret of the body."""
     value = {"card": Card(), "metadata": {"flag": object()}, "holder": Card()}
@@ -269,3 +317,25 @@ def test_body_that_cannot_be_encoded() -> None:
         TypeError, info.value, info.tb.tb_next, capture_locals=True
     )
     assert CARD not in "".join(shown.format())
+
+
+@forget_secrets_in_copies
+@attrs.frozen(kw_only=True)
+class Result:
+    """A result with a secret of its own, and with a part that is a request, too."""
+
+    card: Card | None = None
+    number: str | None = attrs.field(default=None, repr=False, metadata=SECRET)
+    _count: int = 0
+
+
+def test_forget_secrets_in_copies() -> None:
+    """Copies and pickles of a result have everything but its secrets."""
+    result = Result(card=Card(holder="Bob"), number=CARD, count=2)
+    bare = Card(holder="Bob", number=None, code=None)  # type: ignore[arg-type]  # so
+    expected = Result(card=bare, count=2)
+    pickled = pickle.dumps(result)
+    assert CARD.encode() not in pickled
+    assert pickle.loads(pickled) == expected  # noqa: S301 -- our own
+    assert copy.copy(result) == copy.deepcopy(result) == expected
+    assert pickle.loads(pickle.dumps(Card())) == Card()  # noqa: S301 -- a request is whole

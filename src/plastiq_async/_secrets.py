@@ -1,19 +1,22 @@
 """Secrets: finding them, masking them in texts, hiding them from crash reporters."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial, wraps
 from typing import Any, TypeVar, cast
 
 import attrs
 
 from plastiq_async._codec.encode import SCALAR_WRITERS, encode
-from plastiq_async._codec.fields import SECRET, wire_fields
+from plastiq_async._codec.fields import SECRET, is_marked, wire_fields
 
 __all__ = [
     "SECRET",
     "Body",
     "encode_body",
+    "forget_arguments",
     "forget_frames",
+    "forget_secrets_in_copies",
     "hide",
     "mask",
     "secrets_in",
@@ -75,6 +78,60 @@ def forget_frames(error: BaseException | None, outer: BaseException | None) -> N
         left += (one.__cause__, one.__context__)
         if isinstance(one, BaseExceptionGroup):
             left += one.exceptions
+
+
+def forget_arguments(cls: type[T]) -> type[T]:
+    """Return the class `cls`, whose constructor's errors show none of its arguments.
+
+    The frames of an `__init__` hold them as local variables, which crash reporters
+    collect.
+    """
+    init = cls.__init__
+
+    @wraps(init)
+    def __init__(self: T, *args: object, **kwargs: object) -> None:  # noqa: N807
+        try:
+            init(self, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 -- raised again
+            failure = error.with_traceback(None)
+            del self, args, kwargs  # whose repr may show some of them
+        else:
+            return
+        failure.__context__ = None
+        raise failure
+
+    cls.__init__ = __init__  # type: ignore[assignment]  # the same signature
+    return cls
+
+
+def forget_secrets_in_copies(cls: type[T]) -> type[T]:
+    """Return the result class `cls`, whose copies and pickles hold no secrets.
+
+    In a copy, each field marked SECRET is None, also in the attrs instances that the
+    result holds. Pickles of a result may be stored anywhere, but those of a request
+    hold its secrets, because queues pass requests on.
+    """
+
+    def __reduce__(self: object) -> tuple[Callable[[], object], tuple[()]]:  # noqa: N807
+        return partial(type(self), **_parts_without_secrets(self)), ()
+
+    cls.__reduce__ = __reduce__  # type: ignore[method-assign]  # object's may return text
+    return cls
+
+
+def _parts_without_secrets(value: Any) -> dict[str, Any]:
+    """Return the arguments of a copy of an attrs instance that holds no secrets."""
+    return {
+        field.alias: None
+        if is_marked(field, SECRET)
+        else _without_secrets(getattr(value, field.name))
+        for field in attrs.fields(type(value))
+    }
+
+
+def _without_secrets(value: Any) -> Any:
+    kind = type(value)
+    return kind(**_parts_without_secrets(value)) if attrs.has(kind) else value
 
 
 @attrs.frozen

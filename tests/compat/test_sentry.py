@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import httpx
@@ -21,17 +20,21 @@ from sentry_sdk.integrations.starlette import StarletteIntegration
 from sentry_sdk.scrubber import EventScrubber
 from sentry_sdk.transport import Transport
 
-from plastiq_async import PlastiqSession
+from plastiq_async import NewIdentityDocument, PlastiqSession
 from tests.support.local_variables import (
     BODY,
-    CALLS,
-    CARD,
     STEPS,
     create,
     failure,
+    failures,
+    timeout_for,
 )
+from tests.support.payers import NUMBER
+from tests.support.payment_methods import CARD_JSON, CVV, make_card
+from tests.support.private_requests import CALLS, DETAILS, PRIVATE_VALUES
 from tests.support.private_texts import PRIVATE, assert_untold
-from tests.support.sessions import TOKEN, session_for
+from tests.support.recipients import RECEIVING_METHODS_JSON, RECIPIENT
+from tests.support.sessions import PAYER, TOKEN, session_for
 from tests.support.socket_server import Server
 from tests.support.steps import answer
 from tests.support.wirings import WIRINGS
@@ -90,10 +93,10 @@ def reports() -> Iterator[Reports]:
 
 
 async def attempt(session: PlastiqSession) -> None:
-    """Make two calls in a transaction, and report their errors."""
+    """Make all calls in a transaction, and report their errors."""
     with sentry_sdk.start_transaction(name="checkout"):
-        for call in CALLS:
-            if error := await failure(partial(call, session)):
+        for error in await failures(CALLS.values(), session):
+            if error:
                 sentry_sdk.capture_exception(error)
 
 
@@ -108,19 +111,52 @@ async def attempt(session: PlastiqSession) -> None:
         "of another call",
         "reset",
         "ignored",
+        "quote of the request",
         "echo in the reason",
     ],
 )
 async def test_calls(name: str, transport: Any, reports: Reports) -> None:
     """Nothing that is reported about a call contains a private value."""
+    options: dict[str, Any] = {
+        "transport": transport,
+        "timeout": timeout_for(name),
+    }
     with Server(STEPS[name]) as server:
-        async with session_for(server, transport=transport) as session:
+        async with session_for(server, **options) as session:
             await attempt(session)
     assert "transaction" in reports.kinds
     if name != "good":
         assert "event" in reports.kinds
         assert any('"module":"plastiq_async._pipeline"' in one for one in reports.texts)
-    assert_untold(reports.texts, [*PRIVATE, CARD])
+    assert_untold(reports.texts, [*PRIVATE, *PRIVATE_VALUES])
+
+
+# Each passes on private values that are in no variable of a function here.
+REFUSED: list[Callable[[Any], Awaitable[object]]] = [
+    lambda session: session.payment_methods.create(PAYER, data=CARD_JSON),
+    lambda session: session.payment_methods.create(PAYER, data=make_card(), cvv=CVV),
+    lambda session: session.payers.update(PAYER, identity_documents=[{"": NUMBER}]),
+    lambda session: session.payment_intents.update(PAYER, details=DETAILS),
+    lambda session: session.recipients.create(
+        **RECIPIENT | {"receiving_method": RECEIVING_METHODS_JSON}
+    ),
+    lambda session: session.payers.create(
+        identity_documents=NewIdentityDocument(type=CVV, value=NUMBER)  # type: ignore[arg-type]  # so
+    ),
+]
+
+
+async def test_refused(transport: Any, reports: Reports) -> None:
+    """Nothing that is reported about a refused argument contains its value."""
+    with Server(answer()) as server:
+        async with session_for(server, transport=transport) as session:
+            for error in await failures(REFUSED, session):
+                assert error is not None
+                sentry_sdk.capture_exception(error)
+    assert not server.requests
+    errors = [event for event in reports.events() if "exception" in event]
+    assert len(errors) == len(REFUSED)
+    assert_untold(reports.texts, PRIVATE_VALUES)
 
 
 async def test_provider(transport: Any, reports: Reports) -> None:

@@ -1,30 +1,45 @@
 """Fault 17: private values in logs, errors and representations.
 
-Private values are the access token, the client secret, the proxy password and the data
-about the end user. The tests search the representations of all public objects, errors
-with their causes and contexts, and the records of all loggers.
+Private values are the access token, the client secret, the proxy password, the data
+about the end user, and the secret fields of request bodies. The tests search the
+representations of all public objects, errors with their causes and contexts, and the
+records of all loggers.
 """
 
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import logging
-from typing import Any
+import pickle
+from typing import Any, get_type_hints
 from uuid import uuid4
 
 import anyio
+import httpx
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from plastiq_async import (
+    BadRequestError,
+    ClientSecret,
     ConfigurationError,
     CreateClientSecret,
     EndUser,
     Failed,
     Outcome,
+    PaymentDetails,
     PlastiqError,
     PlastiqSession,
+    ReceivingMethod,
+    models,
+    to_jsonable,
 )
+from plastiq_async.integrations.opentelemetry import OpenTelemetryMiddleware
+from plastiq_async.middleware import Handler, call_info
 from tests.support.cancellers import cancellers
 from tests.support.echoes import (
     echo_everything,
@@ -32,6 +47,17 @@ from tests.support.echoes import (
     echo_in_headers,
     echo_in_reason,
     raw,
+)
+from tests.support.local_variables import STEPS, failures, timeout_for, variables
+from tests.support.private_requests import (
+    CALLS,
+    PRIVATE_CALLS,
+    PRIVATE_REQUESTS,
+    PRIVATE_VALUES,
+    answer_in_full,
+    classes_with_secrets,
+    quote_request,
+    secrets_of,
 )
 from tests.support.private_texts import (
     CREDENTIALS,
@@ -45,6 +71,7 @@ from tests.support.private_texts import (
 from tests.support.sessions import PAYER, TOKEN
 from tests.support.socket_server import Connection, Request, Server, Step
 from tests.support.steps import answer, drop, ignore, reset, response
+from tests.support.timing import eventually
 from tests.support.wirings import Connect
 
 BODY = b'{"clientSecret": "%s"}' % SECRET.encode()
@@ -315,3 +342,125 @@ async def test_escaped_echo(transport: Any, caplog: pytest.LogCaptureFixture) ->
             with pytest.raises(PlastiqError, match="is unknown") as info:
                 await session.client_secrets.create(PAYER)
     assert_untold([*texts_of(info.value), *logged(caplog)], ["t0k3n"])
+
+
+@pytest.mark.parametrize("request_class", PRIVATE_REQUESTS)
+def test_private_request(request_class: type[Any]) -> None:
+    """Fault 17: no text form of a request shows a number that pays."""
+    request = request_class(**PRIVATE_REQUESTS[request_class])
+    outcome: Outcome[Any, Any] = Failed(request=request, error=PlastiqError("no"))
+    assert_untold([repr(request), str(request), repr(outcome)], PRIVATE_VALUES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STEPS)
+async def test_all_operations(
+    name: str, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fault 17: no operation leaks anything, however the server responds."""
+    exporter, seen = InMemorySpanExporter(), list[str]()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+
+    async def observe(request: httpx.Request, call_next: Handler) -> httpx.Response:
+        try:
+            return await call_next(request)
+        finally:
+            seen.append(repr(call_info(request)))
+
+    options: dict[str, Any] = {
+        "middleware": [OpenTelemetryMiddleware(provider), observe],
+        "timeout": timeout_for(name),
+    }
+    with Server(STEPS[name]) as server:
+        async with connect(server, **options) as session:
+            errors = await failures(CALLS.values(), session)
+    told = [text for error in errors for text in texts_of(error)]
+    told += [span.to_json() for span in exporter.get_finished_spans()]
+    assert any(errors) == (name != "good")
+    assert len(seen) == len(exporter.get_finished_spans()) == len(CALLS)
+    assert_untold([*told, *seen, *logged(caplog)], [*PRIVATE, *PRIVATE_VALUES])
+
+
+async def test_quotes(connect: Connect) -> None:
+    """Fault 17: where an error of the server quotes secrets, each is masked."""
+    with Server(quote_request) as server:
+        async with connect(server) as session:
+            errors = await failures(PRIVATE_CALLS.values(), session)
+    for error in errors:
+        assert isinstance(error, BadRequestError)
+        assert len(error.details) == 3
+        texts = [str(error.code), error.message, *error.details]
+        assert all("(masked)" in text for text in texts)
+
+
+async def test_results(connect: Connect) -> None:
+    """Fault 17: secrets in a result are in its attributes, and nowhere else.
+
+    A client secret is also in its copies and pickles, since it is the whole result.
+    """
+    found: set[type[Any]] = set()
+    with Server(answer_in_full) as server:
+        async with connect(server) as session:
+            for name, call in CALLS.items():
+                result: Any = await call(session)
+                if result is None:
+                    continue
+                secrets = [*secrets_of(result)]
+                assert all(value for _, value in secrets)
+                found |= {cls for cls, _ in secrets}
+                told = [repr(result), str(result), repr(result.response)]
+                told += [repr(copy.copy(result))]
+                assert_untold(told, [*PRIVATE, *PRIVATE_VALUES])
+                kept = [repr([*result.response.headers.items()])]
+                kept += [pickle.dumps(result).decode("latin-1")]
+                kept += [str(to_jsonable(result))]
+                assert_untold(kept, PRIVATE_VALUES)
+                explained = getattr(result, "status_reasons", ())
+                assert bool(explained) == (hasattr(result, "status_reasons"))
+                if name in PRIVATE_CALLS:
+                    assert all("(masked)" in one.message for one in explained)
+    assert found == {ClientSecret, PaymentDetails, ReceivingMethod}
+
+
+def test_nothing_is_forgotten() -> None:
+    """Fault 17: the tests cover each operation, and each class with a secret."""
+    operations = {
+        f"{name}.{method}"
+        for name, resource in get_type_hints(PlastiqSession).items()
+        for method in vars(resource)
+        if not method.startswith("_")
+    }
+    # It sends what `create` sends.
+    operations.remove("client_secrets.create_many")
+    assert {name.partition(",")[0] for name in CALLS} == operations
+    # Results only, which `test_results` finds.
+    results = {ClientSecret, ReceivingMethod}
+    with_secrets = classes_with_secrets(vars(models).values())
+    assert with_secrets == classes_with_secrets(PRIVATE_REQUESTS) | results
+
+
+@pytest.mark.parametrize("name", PRIVATE_CALLS)
+async def test_cancelled(
+    name: str, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fault 17: a cancelled call leaks nothing, and so does the warning about it."""
+    told: list[str] = []
+
+    async def fail(session: PlastiqSession) -> None:
+        try:
+            await CALLS[name](session)
+        except BaseException as error:
+            told.extend([*texts_of(error), *variables(error)])
+            raise
+
+    with Server(ignore) as server:
+        async with connect(server) as session, anyio.create_task_group() as group:
+            group.start_soon(fail, session)
+            await eventually(lambda: server.requests)
+            group.cancel_scope.cancel()
+    assert told
+    # A spare payment intent expires, so nothing has to be found out.
+    unknown = "outcome is unknown" in caplog.text
+    assert unknown == (name != "payment_intents.create")
+    assert_untold([*told, *logged(caplog)], [*PRIVATE, *PRIVATE_VALUES])

@@ -8,23 +8,51 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Iterator
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 import anyio
+import attrs
+import httpx
 import pytest
 
-from plastiq_async import ConfigurationError, PlastiqError, PlastiqSession
+from plastiq_async import (
+    ConfigurationError,
+    InvalidArgumentError,
+    PaymentDetails,
+    PlastiqError,
+    PlastiqSession,
+    SessionStateError,
+)
+from plastiq_async.middleware import Handler
+from tests.support import payers
 from tests.support.local_variables import (
     BODY,
-    CALLS,
-    CARD,
     STEPS,
     create,
     failure,
+    failures,
+    timeout_for,
+    variables,
 )
-from tests.support.private_texts import CREDENTIALS, PRIVATE, assert_untold
+from tests.support.payment_methods import CARD_NUMBER, CVV
+from tests.support.private_requests import (
+    ARGUMENTS,
+    CALLS,
+    DETAILS,
+    PRIVATE_REQUESTS,
+    PRIVATE_VALUES,
+    answer_in_full,
+    method_of,
+    perform,
+)
+from tests.support.private_texts import (
+    CREDENTIALS,
+    PRIVATE,
+    assert_untold,
+    texts_of,
+)
 from tests.support.sessions import TOKEN
 from tests.support.socket_server import Server
 from tests.support.steps import answer, ignore
@@ -33,19 +61,9 @@ from tests.support.wirings import Connect
 pytestmark = pytest.mark.usefixtures("quick_retries")
 
 
-def variables(error: BaseException | None) -> Iterator[str]:
-    """Yield the text of a traceback with all local variables of this library's frames.
-
-    The causes and contexts are included, with all of their frames.
-    """
-    assert error is not None
-    first = error.__traceback__
-    while first and "/tests/" in first.tb_frame.f_code.co_filename:
-        first = first.tb_next
-    reported = traceback.TracebackException(
-        type(error), error, first, capture_locals=True
-    )
-    yield from reported.format()
+async def pass_on(request: httpx.Request, call_next: Handler) -> httpx.Response:
+    """Do nothing, as a middleware of the user's, whose frames are in tracebacks."""
+    return await call_next(request)
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -53,12 +71,17 @@ async def test_responses(name: str, connect: Connect) -> None:
     """No response, sent through a proxy, leaves private values in the frames."""
     with Server(STEPS[name]) as server:
         proxy = server.url.replace("//", f"//{CREDENTIALS}@")
-        async with connect(server, proxy=proxy) as session:
-            errors = [await failure(partial(call, session)) for call in CALLS]
+        options: dict[str, Any] = {
+            "proxy": proxy,
+            "timeout": timeout_for(name),
+            "middleware": [pass_on],
+        }
+        async with connect(server, **options) as session:
+            errors = await failures(CALLS.values(), session)
     assert (errors[0] is None) == (name == "good")
     for error in filter(None, errors):
         assert isinstance(error, PlastiqError)
-        assert_untold(variables(error), [*PRIVATE, CARD])
+        assert_untold(variables(error), [*PRIVATE, *PRIVATE_VALUES])
 
 
 async def test_unreachable(connect: Connect) -> None:
@@ -174,3 +197,98 @@ def test_environment(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(ConfigurationError) as info:
         PlastiqSession()
     assert_untold(variables(info.value))
+
+
+# The methods check the account of a payment.
+CHECKED = [one for one in PRIVATE_REQUESTS if one is not PaymentDetails]
+
+
+@pytest.mark.parametrize("request_class", CHECKED)
+def test_arguments(request_class: type[Any]) -> None:
+    """A request class that refuses its arguments leaves none of them."""
+    valid = PRIVATE_REQUESTS[request_class]
+    for field in attrs.fields(request_class):
+        if not field.init:
+            continue
+        with pytest.raises(InvalidArgumentError, match=f"^{field.name}") as info:
+            request_class(**{**valid, field.name: f"{valid.get(field.name)}\n"})
+        assert_untold([*variables(info.value), *texts_of(info.value)], PRIVATE_VALUES)
+    for name in valid:
+        wrong = {key: value for key, value in valid.items() if key != name}
+        with pytest.raises(TypeError, match="unexpected keyword") as misspelt:
+            request_class(**wrong, number=valid[name])
+        assert_untold(
+            [*variables(misspelt.value), *texts_of(misspelt.value)], PRIVATE_VALUES
+        )
+    with pytest.raises(TypeError, match="positional") as positional:
+        request_class(*valid.values())
+    assert_untold(
+        [*variables(positional.value), *texts_of(positional.value)], PRIVATE_VALUES
+    )
+
+
+async def test_closed_session(connect: Connect) -> None:
+    """A call of a closed session leaves nothing of its request."""
+    with Server(ignore) as server:
+        async with connect(server) as session:
+            pass
+        errors = await failures(CALLS.values(), session)
+    for error in errors:
+        assert isinstance(error, SessionStateError)
+        assert_untold(variables(error), [*PRIVATE, *PRIVATE_VALUES])
+
+
+WRONG: list[Any] = [
+    {"value": payers.NUMBER, "cvv": CVV, "accountNumber": CARD_NUMBER},
+    [CARD_NUMBER, DETAILS],
+    f"{CARD_NUMBER}\n",
+    {"card": CARD_NUMBER, "unencodable": object()},
+    PaymentDetails(account_number=f"{CARD_NUMBER}\n"),
+]
+"""Private values in place of an argument; none of the arguments takes all of them."""
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+async def test_wrong_arguments(name: str, connect: Connect) -> None:
+    """A method that refuses its arguments leaves none of them."""
+    valid = ARGUMENTS[name]
+    changes: list[dict[str, Any]] = [
+        *({one: wrong} for one in [*valid, "trace_id", "timeout"] for wrong in WRONG),
+        {"cvv": CVV},
+        {"timeout": -1, "data": {"cvv": CVV}},
+    ]
+    with Server(answer_in_full) as server:
+        async with connect(server) as session:
+            calls = [partial(perform, name, valid | change) for change in changes]
+            calls += [
+                partial(perform, name, {"wrong": CARD_NUMBER, **dict(left)})
+                for left in combinations(valid.items(), max(0, len(valid) - 1))
+            ]
+            errors = [await failure(partial(call, session)) for call in calls]
+    refused = [error for error in errors if error]
+    # Metadata may be any JSON object.
+    assert len(errors) - len(refused) <= 1 + ("metadata" in valid)
+    for error in refused:
+        assert isinstance(error, (InvalidArgumentError, TypeError))
+        assert_untold([*variables(error), *texts_of(error)], PRIVATE_VALUES)
+    # What was passed on by position is in no message either.
+    positional = await failure(lambda: method_of(name, session)(*[CARD_NUMBER] * 9))
+    assert isinstance(positional, TypeError)
+    assert_untold([*variables(positional), *texts_of(positional)], PRIVATE_VALUES)
+
+
+async def test_own_frames(connect: Connect) -> None:
+    """An exception of a middleware keeps the frames from the pipeline to there."""
+
+    async def fail(request: httpx.Request, call_next: Handler) -> httpx.Response:
+        raise ZeroDivisionError
+
+    with Server(ignore) as server:
+        async with connect(server, middleware=[fail]) as session:
+            errors = await failures(CALLS.values(), session)
+    for error in errors:
+        assert isinstance(error, ZeroDivisionError)
+        names = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+        assert names[-1] == "fail"
+        assert names.index("failure") < names.index("exchange") < names.index("fail")
+        assert_untold(variables(error), [*PRIVATE, *PRIVATE_VALUES])

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from types import NoneType
+import traceback
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import partial
 from uuid import uuid4
+
+import anyio
 
 from plastiq_async import PlastiqSession
 from tests.support.echoes import echo_everything, echo_in_body, echo_in_reason, raw
-from tests.support.internals import make_operation
+from tests.support.private_requests import (
+    Call,
+    answer_in_full,
+    answer_otherwise,
+    quote_request,
+)
 from tests.support.private_texts import END_USER, SECRET
 from tests.support.sessions import PAYER
 from tests.support.socket_server import Connection, Request, Step
 from tests.support.steps import answer, drop, ignore, reset, response
 
-CARD = "4242424242424242"
 BODY = b'{"clientSecret": "%s"}' % SECRET.encode()
 
 
@@ -26,11 +33,12 @@ def stop_short(connection: Connection, request: Request) -> None:
 
 
 STEPS: dict[str, Step] = {
-    "good": answer(body=BODY),
+    "good": answer_in_full,
     "refused": answer(400, BODY),
     "overloaded": answer(503, BODY),
     "malformed": answer(body=BODY[:-1]),
     "of another type": answer(body=b'{"clientSecret": ["%s"]}' % BODY[18:-2]),
+    "of another shape": answer_otherwise,
     "too large": answer(body=BODY * 50_000),
     "not compressed": answer(body=BODY, headers=[("Content-Encoding", "gzip")]),
     "cut short": stop_short,
@@ -40,10 +48,16 @@ STEPS: dict[str, Step] = {
     "reset": reset,
     "ignored": ignore,
     "echo in the body": echo_in_body,
+    "quote of the request": quote_request,
     "echo in the reason": echo_in_reason,
     "echo of everything": echo_everything,
 }
 """Steps that make a call fail, or nearly so, by name."""
+
+
+def timeout_for(name: str) -> float:
+    """Return a timeout for calls: short if the server will not respond at all."""
+    return 0.5 if name == "ignored" else 30.0
 
 
 async def failure(work: Callable[[], Awaitable[object]]) -> Exception | None:
@@ -55,16 +69,37 @@ async def failure(work: Callable[[], Awaitable[object]]) -> Exception | None:
     return None
 
 
+async def failures(
+    calls: Iterable[Call], session: PlastiqSession
+) -> list[Exception | None]:
+    """Make `calls` at the same time, and return what each raises, if anything."""
+    work = [partial(call, session) for call in calls]
+    errors: list[Exception | None] = [None] * len(work)
+
+    async def fill(index: int) -> None:
+        errors[index] = await failure(work[index])
+
+    async with anyio.create_task_group() as group:
+        for index in range(len(work)):
+            group.start_soon(fill, index)
+    return errors
+
+
+def variables(error: BaseException | None) -> Iterator[str]:
+    """Yield the text of a traceback with all local variables of this library's frames.
+
+    The causes and contexts are included, with all of their frames.
+    """
+    assert error is not None
+    first = error.__traceback__
+    while first and "/tests/" in first.tb_frame.f_code.co_filename:
+        first = first.tb_next
+    reported = traceback.TracebackException(
+        type(error), error, first, capture_locals=True
+    )
+    yield from reported.format()
+
+
 async def create(session: PlastiqSession) -> None:
-    """Make a call for the private end user, with a short deadline."""
-    await session.client_secrets.create(PAYER, end_user=END_USER, timeout=0.5)
-
-
-async def tokenize(session: PlastiqSession) -> None:
-    """Make a call whose request body holds a card number."""
-    operation = make_operation(body=b'{"number":"%s"}' % CARD.encode(), result=NoneType)
-    await session._pipeline.run(operation, {"end_user": END_USER, "timeout": 0.5})
-
-
-CALLS = (create, tokenize)
-"""Calls with all kinds of private values."""
+    """Make a call for the private end user."""
+    await session.client_secrets.create(PAYER, end_user=END_USER)

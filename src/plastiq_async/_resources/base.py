@@ -1,6 +1,18 @@
-"""`Resource`, the base of all resources."""
+"""`Resource`, the base of all resources, and the parts of their requests."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
+from types import TracebackType
+from typing import ParamSpec, TypeVar, cast
+from uuid import UUID
 
 from plastiq_async._pipeline import Pipeline
+from plastiq_async._validate import check_uuid
+from plastiq_async.errors import InvalidArgumentError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Resource:
@@ -9,7 +21,81 @@ class Resource:
     A method builds an `Operation` and lets the pipeline run it::
 
         return await self._pipeline.run(operation, options)
+
+    Crash reporters collect the local variables in a traceback. So the tracebacks of its
+    errors do not contain the frames that hold arguments, such as a mapping with a card
+    number that was given in place of a `Card`: the caller's frame is followed by the
+    pipeline's, or is the last one if nothing was sent.
     """
+
+    def __init_subclass__(cls) -> None:
+        """Keep arguments out of the tracebacks of all methods."""
+        for name, method in list(vars(cls).items()):
+            if inspect.isfunction(method):
+                setattr(cls, name, without_frames(method))
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
+
+
+class _Trimmed:
+    """Context manager that removes frames with arguments from a traceback.
+
+    Removed are its own block's, and all above the pipeline's.
+    """
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, _: object, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            return
+        while traceback and traceback.tb_frame.f_code is not Pipeline.exchange.__code__:
+            traceback = traceback.tb_next
+        error.__traceback__ = traceback
+
+
+_trimmed = _Trimmed()
+
+
+def without_frames(method: Callable[P, T]) -> Callable[P, T]:
+    """Return `method`, whose errors show no frame that holds its arguments."""
+
+    @wraps(method)
+    async def call_async(*args: P.args, **kwargs: P.kwargs) -> object:
+        with _trimmed:
+            return await cast("Awaitable[object]", method(*args, **kwargs))
+
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        with _trimmed:
+            return method(*args, **kwargs)
+
+    # It must be a coroutine function, too, for tools that make stubs.
+    is_async = inspect.iscoroutinefunction(method)
+    return cast("Callable[P, T]", call_async) if is_async else call
+
+
+def path_id(name: str, value: UUID | str) -> dict[str, str]:
+    """Return the parameter of a path that ends with the ID `value`."""
+    return {"id": str(check_uuid(name, value))}
+
+
+def payer_query(payer_id: UUID | str) -> dict[str, str]:
+    """Return the query that names a payer."""
+    return {"payerId": str(check_uuid("payer_id", payer_id))}
+
+
+def reference(name: str, value: UUID | str) -> dict[str, UUID]:
+    """Return the object that refers to the ID `value` in a request body."""
+    return {"id": check_uuid(name, value)}
+
+
+def check_change(changes: Mapping[str, object]) -> None:
+    """Raise unless at least one of `changes`, by argument, is given."""
+    if all(value is None for value in changes.values()):
+        raise InvalidArgumentError(f"give at least one of {', '.join(changes)}")
