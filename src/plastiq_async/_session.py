@@ -27,7 +27,13 @@ from plastiq_async._ownership import Ownership
 from plastiq_async._pipeline import Pipeline
 from plastiq_async._quota import RetryQuota
 from plastiq_async._request import RequestBuilder
+from plastiq_async._resources.categories import Categories
 from plastiq_async._resources.client_secrets import ClientSecrets
+from plastiq_async._resources.payers import Payers
+from plastiq_async._resources.payment_intents import PaymentIntents
+from plastiq_async._resources.payment_methods import PaymentMethods
+from plastiq_async._resources.payments import Payments
+from plastiq_async._resources.recipients import Recipients
 from plastiq_async._retry import RetryLoop
 from plastiq_async._secrets import hide
 from plastiq_async._transport.make import TransportName, make_transport
@@ -81,13 +87,25 @@ class PlastiqSession:
             ID. Set it to False only if a gateway rewrites the header.
 
     Attributes:
+        categories: Categories, the industries that a recipient can belong to.
         client_secrets: Client secrets, with which a browser tokenizes a card.
+        payers: Payers, who pay.
+        payment_intents: Payment intents: quotes for payments.
+        payment_methods: Payment methods: cards and bank accounts.
+        payments: Payments, which charge the payer.
+        recipients: Recipients, who are paid.
 
     Raises:
         ConfigurationError: A setting is missing or not usable; the error names it.
     """
 
+    categories: Categories
     client_secrets: ClientSecrets
+    payers: Payers
+    payment_intents: PaymentIntents
+    payment_methods: PaymentMethods
+    payments: Payments
+    recipients: Recipients
 
     def __init__(
         self,
@@ -146,7 +164,13 @@ class PlastiqSession:
         logger.info("session for %s", self._base_url)
 
     def _add_resources(self) -> None:
+        self.categories = Categories(self._pipeline)
         self.client_secrets = ClientSecrets(self._pipeline)
+        self.payers = Payers(self._pipeline)
+        self.payment_intents = PaymentIntents(self._pipeline)
+        self.payment_methods = PaymentMethods(self._pipeline)
+        self.payments = Payments(self._pipeline)
+        self.recipients = Recipients(self._pipeline)
 
     def with_options(
         self,

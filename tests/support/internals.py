@@ -7,8 +7,9 @@ imported here, so that a move in src/ breaks only one file.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import attrs
 import httpx
@@ -23,7 +24,14 @@ from plastiq_async._resources.client_secrets import _create
 from plastiq_async._secrets import Body
 from plastiq_async._transport.make import make_transport
 from plastiq_async.testing import FakePlastiq
+from plastiq_async.testing._idempotency import IdempotencyKeys
+from plastiq_async.testing._models.categories import Categories
+from plastiq_async.testing._models.payers import forget_payer
+from plastiq_async.testing._models.payment_intents import PaymentIntent, PaymentIntents
+from plastiq_async.testing._models.payment_methods import add_card
+from plastiq_async.testing._models.recipients import create_recipient
 from plastiq_async.testing._routing import ApiRequest, ApiResponse, FakeState
+from tests.support.recipients import RECIPIENT_JSON
 from tests.support.sessions import PAYER
 from tests.support.socket_server import Server
 
@@ -110,12 +118,17 @@ def expire_idle_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("plastiq_async._transport.make.KEEP_ALIVE", -1.0)
 
 
+_CREATE_SECRET = next(
+    route for route in FakePlastiq.routes if route.operation == "client_secrets.create"
+)
+
+
 def _create_own(request: ApiRequest, state: FakeState) -> ApiResponse:
     """Create the secret of the payer whose ID is the trace ID."""
     payer_id = request.recorded.trace_id
     state.payer_ids.add(payer_id)
-    FakePlastiq.routes[0].handler(request, state)  # refuses other payers
-    state.payer_ids.remove(payer_id)
+    _CREATE_SECRET.handler(request, state)  # refuses other payers
+    forget_payer(state, payer_id)
     return ApiResponse({"clientSecret": f"secret-of-{payer_id}"})
 
 
@@ -125,4 +138,40 @@ class FakeOfCallers(FakePlastiq):
     A secret names the payer, so that it shows which call it is for.
     """
 
-    routes = (attrs.evolve(FakePlastiq.routes[0], handler=_create_own),)
+    routes = (
+        attrs.evolve(_CREATE_SECRET, handler=_create_own),
+        *(route for route in FakePlastiq.routes if route is not _CREATE_SECRET),
+    )
+
+
+def add_intent(
+    fake: FakePlastiq,
+    *,
+    number: str = "4111111111111111",
+    amount: str = "100.10",
+    payer_id: UUID | None = None,
+) -> UUID:
+    """Add a payment intent of a payer that a card with `number` can pay, at once."""
+    state = fake._state
+    payer_id = payer_id or fake.payer_id
+    intent = PaymentIntent(
+        id=uuid4(),
+        payer_id=payer_id,
+        recipient_id=create_recipient(state, RECIPIENT_JSON).id,
+        payment_method_id=add_card(state, payer_id, {"accountNumber": number}),
+        by_card=True,
+        target_amount=Decimal(amount),
+        details={"memo": "October"},
+        created_at=state.now,
+    )
+    return state.of(PaymentIntents).add(intent, limit=state.history).id
+
+
+def forget_keys(fake: FakePlastiq) -> None:
+    """Let a fake forget all idempotency keys, and nothing else."""
+    fake._state.of(IdempotencyKeys)._stored.clear()
+
+
+def page_categories(fake: FakePlastiq, size: int) -> None:
+    """Make a fake list so many categories at once."""
+    fake._state.of(Categories).page_size = size

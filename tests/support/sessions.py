@@ -23,7 +23,6 @@ def session_for(server: Server, **options: Any) -> PlastiqSession:
 
 
 def fake_session(fake: FakePlastiq, **options: Any) -> PlastiqSession:
-    """Return a session for a fake server; it need not be closed."""
-    return PlastiqSession(
-        fake.access_token, base_url=fake.base_url, transport=fake.transport, **options
-    )
+    """Return a session for a fake server; in memory, it need not be closed."""
+    settings = {"base_url": fake.base_url, "transport": fake.transport, **options}
+    return PlastiqSession(fake.access_token, **settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import uuid4
 
 from tests.support.socket_server import Connection, Request, Step
 
@@ -61,3 +62,23 @@ def reset(connection: Connection, _: Request) -> None:
 
 def ignore(_: Connection, __: Request) -> None:
     """Send no response and keep the connection open."""
+
+
+def cut(connection: Connection, request: Request) -> None:
+    """Send a part of a response, and close the connection."""
+    length = ("Content-Length", "100")
+    connection.send(response(request, 200, b'{"id": "', [length]))
+    connection.close()
+
+
+LOSSES: dict[str, Step] = {
+    "drop": drop,
+    "reset": reset,
+    "cut": cut,
+    "500": answer(500, b"{}"),
+    "503": answer(503, b'{"code": "SERVICE_UNAVAILABLE"}'),
+    "502 of a gateway": answer(502, b"<html>", trace_id=None),
+    "another call's": answer(200, b'{"id": "7"}', trace_id=str(uuid4())),
+    "another call's error": answer(400, b"{}", trace_id=str(uuid4())),
+}
+"""Reactions after which nobody knows whether the server has acted."""

@@ -26,8 +26,10 @@ from plastiq_async import (
     EndUser,
     Environment,
     Failed,
+    Jsonable,
     MissingDependencyError,
     Outcome,
+    Page,
     PlastiqError,
     PlastiqSession,
     RateLimitError,
@@ -36,6 +38,7 @@ from plastiq_async import (
     TokenProvider,
     TransportName,
     current_trace_id,
+    to_jsonable,
     trace_context,
 )
 from plastiq_async.middleware import Handler, Middleware, TraceId, trace_id_of
@@ -209,6 +212,20 @@ def read_models(end_user: EndUser, payer: UUID | str) -> None:
     CreateClientSecret(payer_id=5)  # type: ignore[arg-type]
 
 
+def convert(secret: ClientSecret, page: Page[ClientSecret], end_user: EndUser) -> None:
+    """Convert results for a web framework."""
+    assert_type(to_jsonable(secret), dict[str, Jsonable])
+    assert_type(to_jsonable(page), dict[str, Jsonable])
+    assert_type(to_jsonable({"secret": secret}), dict[str, Jsonable])
+    assert_type(to_jsonable(page.data), list[Jsonable])
+    assert_type(to_jsonable([secret, None]), list[Jsonable])
+    assert_type(to_jsonable(end_user), Jsonable)
+    assert_type(to_jsonable(end_user.ip), Jsonable)
+    form: Mapping[str, object] = to_jsonable(secret)
+    form = {**to_jsonable(secret), "client_secret": secret.client_secret}
+    to_jsonable(form)
+
+
 def read_errors(
     error: PlastiqError, status: APIStatusError, answer: APIResponseError
 ) -> None:
@@ -218,6 +235,7 @@ def read_errors(
     assert_type(error.path, str | None)
     assert_type(error.attempts, int)
     assert_type(error.outcome_unknown, bool)
+    assert_type(error.resume_offset, int | None)
     assert_type(status.message, str)
     assert_type(status.status_code, int)
     assert_type(status.code, str | None)

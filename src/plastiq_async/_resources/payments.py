@@ -1,0 +1,210 @@
+"""`Payments`: ``/payments`` of the public API document, version 1.0.0."""
+
+from typing import Unpack
+from uuid import UUID, uuid4
+
+from plastiq_async._operation import Operation
+from plastiq_async._resources.base import Resource, path_id, payer_query, reference
+from plastiq_async._resources.paginator import LARGEST_PAGE, Paginator
+from plastiq_async._secrets import encode_body
+from plastiq_async._validate import check_uuid, check_uuid4
+from plastiq_async.models.common import CallOptions
+from plastiq_async.models.pages import Page
+from plastiq_async.models.payments import Payment, PaymentRefund
+
+
+def _create(
+    payment_intent_id: UUID | str, payer_id: UUID | str, key: UUID | str | None
+) -> Operation[Payment]:
+    intent = reference("payment_intent_id", payment_intent_id)
+    payer = reference("payer_id", payer_id)
+    return Operation(
+        name="payments.create",
+        method="POST",
+        path="/payments",
+        # The contract also accepts a whole payment intent, whose fees nobody saw.
+        body=encode_body({"paymentIntent": intent, "payer": payer}),
+        idempotency_key=uuid4() if key is None else check_uuid4("idempotency_key", key),
+        harmless=False,
+        result=Payment,
+        expected={"payer_id": payer["id"], "payment_intent_id": intent["id"]},
+    )
+
+
+class Payments(Resource):
+    """Payments, which charge the payer, and their refunds."""
+
+    async def create(
+        self,
+        payment_intent_id: UUID | str,
+        payer_id: UUID | str,
+        *,
+        idempotency_key: UUID | str | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Payment:
+        """Pay a payment intent: charge the payer, at most once per idempotency key.
+
+        Use a new key for each decision to pay, and the same key for each further try of
+        that decision. Store the key with the order before the call, because without it
+        a call that was interrupted cannot be repeated safely. The server stores the
+        response under the key, also that of a declined payment.
+
+        The call is retried after transient errors with the same key. While the server
+        processes an earlier request with the key, the call waits for its result until
+        the deadline. A success says that the payment was accepted, not that it is paid:
+        watch its status.
+
+        Args:
+            payment_intent_id: The UUID of a payment intent whose status is capturable.
+            payer_id: The UUID of the payer.
+            idempotency_key: A UUID of version 4; the API ignores other keys silently.
+                Default: a new one, which is on the payment and on each error of the
+                call.
+            options: `CallOptions`.
+
+        Returns:
+            The payment. Its `replayed` tells whether an earlier request with the key,
+            of this call or another one, had already created it.
+
+        Raises:
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            SessionStateError: The session is closed, or belongs to another event loop.
+            BadRequestError: The payment was refused. With `next_step` ``"new_key"``, a
+                card was declined: ask the payer for another payment method. With
+                ``"reconcile"``, the payment intent has expired, or is paid already.
+            ConflictError: Another request with the key was in flight until the
+                deadline. Call again with the same key.
+            APITimeoutError: The deadline passed. Unless `outcome_unknown` is False, the
+                payer may have been charged: call again with the same key.
+            APIConnectionError: There was no response, retries included; likewise.
+            APIStatusError: The API refused; there is a subclass for each status. Do
+                what its `next_step` says.
+            APIResponseError: The response violates the contract, such as a payment of
+                another payer. Call again with the same key.
+        """
+        operation = _create(payment_intent_id, payer_id, idempotency_key)
+        return await self._pipeline.run(operation, options)
+
+    async def retrieve(
+        self,
+        payment_id: UUID | str,
+        payer_id: UUID | str,
+        **options: Unpack[CallOptions],
+    ) -> Payment:
+        """Return a payment, such as to learn its status.
+
+        The call is retried after transient errors, because it changes nothing.
+
+        Args:
+            payment_id: The UUID of the payment.
+            payer_id: The UUID of the payer.
+            options: `CallOptions`.
+
+        Returns:
+            The payment.
+
+        Raises:
+            InvalidArgumentError: An argument is not valid.
+            SessionStateError: The session is closed, or belongs to another event loop.
+            NotFoundError: The payer has no such payment.
+            APITimeoutError: The deadline passed.
+            APIConnectionError: There was no response, retries included.
+            APIStatusError: The API refused; there is a subclass for each status.
+            APIResponseError: The response violates the contract.
+        """
+        operation = Operation(
+            name="payments.retrieve",
+            method="GET",
+            path="/payments/{id}",
+            path_params=path_id("payment_id", payment_id),
+            query=payer_query(payer_id),
+            harmless=True,
+            result=Payment,
+            expected={
+                "id": check_uuid("payment_id", payment_id),
+                "payer_id": check_uuid("payer_id", payer_id),
+            },
+        )
+        return await self._pipeline.run(operation, options)
+
+    async def refund(
+        self,
+        payment_id: UUID | str,
+        payer_id: UUID | str,
+        **options: Unpack[CallOptions],
+    ) -> PaymentRefund:
+        """Refund or cancel a whole payment; the server decides which of them.
+
+        **A response with status 200 can say that the refund failed**: look at
+        `succeeded`. There are no partial refunds, and what was sent electronically can
+        no longer be called back.
+
+        The API takes no idempotency key here, so the call is never sent again once a
+        request may have arrived. After an error with `outcome_unknown`, read the
+        payment with `retrieve`: `is_returned` tells whether it was refunded.
+
+        Args:
+            payment_id: The UUID of the payment.
+            payer_id: The UUID of the payer.
+            options: `CallOptions`.
+
+        Returns:
+            The result, which may be a failure.
+
+        Raises:
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            SessionStateError: The session is closed, or belongs to another event loop.
+            NotFoundError: There is no such payment.
+            APITimeoutError: The deadline passed. Unless `outcome_unknown` is False, the
+                payment may have been refunded.
+            APIConnectionError: There was no response; likewise.
+            APIStatusError: The API refused; there is a subclass for each status. After
+                408, 409 and 5xx, the payment may have been refunded.
+            APIResponseError: The response violates the contract; likewise.
+        """
+        operation = Operation(
+            name="payments.refund",
+            method="POST",
+            path="/payments/{id}/refunds",
+            path_params=path_id("payment_id", payment_id),
+            body=encode_body({"payerId": check_uuid("payer_id", payer_id)}),
+            harmless=False,
+            result=PaymentRefund,
+        )
+        return await self._pipeline.run(operation, options)
+
+    def list(
+        self,
+        payer_id: UUID | str,
+        *,
+        limit: int = LARGEST_PAGE,
+        offset: int = 0,
+        **options: Unpack[CallOptions],
+    ) -> Paginator[Payment]:
+        """List the payments of a payer: await the first page, or iterate over all.
+
+        Each page is a call of its own, which is retried after transient errors.
+
+        Args:
+            payer_id: The UUID of the payer.
+            limit: The largest number of payments on a page, 1 to 100.
+            offset: The number of payments to skip.
+            options: `CallOptions`, for each page.
+
+        Returns:
+            The listing. No request is sent before it is awaited or iterated over. The
+            API promises no order.
+
+        Raises:
+            InvalidArgumentError: An argument is not valid. A page that fails raises the
+                errors of `retrieve`.
+        """
+        operation = Operation(
+            name="payments.list",
+            method="GET",
+            path="/payments",
+            query=payer_query(payer_id),
+            harmless=True,
+            result=Page[Payment],
+        )
+        return Paginator(self._pipeline, operation, options, limit=limit, offset=offset)
