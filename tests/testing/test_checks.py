@@ -12,7 +12,15 @@ import pytest
 
 from plastiq_async.testing import FakePlastiq
 from plastiq_async.testing._checks import MAX_BODY_BYTES
-from tests.testing.calls import PATH, TRACE_ID, body_for, client_for, post, problem
+from tests.testing.calls import (
+    PATH,
+    TRACE_ID,
+    body_for,
+    call,
+    client_for,
+    post,
+    problem,
+)
 
 if TYPE_CHECKING:
     from starlette.types import Message
@@ -136,13 +144,21 @@ async def test_type_must_be_in_the_enum(kind: object) -> None:
 
 
 async def test_type_defaults_to_card() -> None:
-    """A request without a type is a valid one, and unknown members do not matter."""
+    """A request without a type is a valid one."""
     fake = FakePlastiq()
-    body = body_for(fake, more=True)
+    body = body_for(fake)
     del body["type"]
     async with client_for(fake) as client:
         response = await client.post("/client-secrets", json=body)
     assert response.status_code == 200
+
+
+async def test_fields_of_a_client_secret() -> None:
+    """The payer is required, and an unknown field is refused."""
+    fake = FakePlastiq()
+    without_payer = await call(fake, "POST", "/client-secrets", json={"type": "CARD"})
+    assert problem(without_payer) == "payer is required"
+    assert problem(await post(fake, more=True)) == "more is unknown"
 
 
 @pytest.mark.parametrize("payer", [None, "x", []])

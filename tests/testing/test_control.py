@@ -73,6 +73,8 @@ async def test_all_kinds_of_faults() -> None:
         {"fault": "drop"},
         {"fault": "drop", "afterProcessing": True},
         {"fault": "refuse"},
+        {"fault": "fail", "status": 500, "afterProcessing": True},
+        {"fault": "delay", "seconds": 0.001},
     ]
     for number, order in enumerate(orders, 1):
         response = await control(fake, "POST", "faults", json=order)
@@ -90,6 +92,10 @@ async def test_all_kinds_of_faults() -> None:
         await post(fake)
     with pytest.raises(httpx.ConnectError):
         await post(fake)
+    issued = len(fake.secrets)
+    assert (await post(fake)).status_code == 500
+    assert (await post(fake)).status_code == 200
+    assert len(fake.secrets) == issued + 2
     assert fake.pending_faults == 0
 
 
@@ -131,6 +137,10 @@ async def test_all_kinds_of_faults() -> None:
         ({"fault": "delay", "seconds": -1}, "seconds must not be negative, not -1"),
         (
             {"fault": "drop", "afterProcessing": 1},
+            "afterProcessing must be true or false",
+        ),
+        (
+            {"fault": "fail", "status": 500, "afterProcessing": "yes"},
             "afterProcessing must be true or false",
         ),
         ({"fault": "refuse", "times": 0}, "times must be at least 1, not 0"),

@@ -100,6 +100,17 @@ async def test_faults_strike_in_order() -> None:
     assert fake.pending_faults == 0
 
 
+async def test_failure_after_processing() -> None:
+    """A request can be processed although its response is an error."""
+    fake = FakePlastiq()
+    fake.fail_next(502, shape="html", after_processing=True)
+    assert (await post(fake)).status_code == 502
+    assert len(fake.secrets) == 1
+    fake.fail_next(500)
+    assert (await post(fake)).status_code == 500
+    assert len(fake.secrets) == 1
+
+
 async def test_garbage() -> None:
     """A garbled response is sent as given, with the trace ID of its request."""
     fake = FakePlastiq()
@@ -218,13 +229,12 @@ async def test_all_faults_can_be_for_one_operation() -> None:
 def test_unknown_operation(order: Callable[[FakePlastiq, str], None]) -> None:
     """An unknown operation is refused with the names of the known ones."""
     fake = FakeWithWidgets()
+    known = ", ".join(sorted(route.operation for route in fake.routes))
     expected = re.escape(
-        "on must be the name of an operation (client_secrets.create, "
-        "widgets.create, widgets.delete, widgets.list, widgets.retrieve, "
-        "widgets.update), not 'payments.create'"
+        f"on must be the name of an operation ({known}), not 'widgets.count'"
     )
     with pytest.raises(ValueError, match=f"^{expected}$"):
-        order(fake, "payments.create")
+        order(fake, "widgets.count")
     assert fake.pending_faults == 0
 
 

@@ -8,6 +8,8 @@ import anyio
 import attrs
 import httpx
 import pytest
+import trio
+import trio.testing
 
 from plastiq_async.testing import FakePlastiq
 from plastiq_async.testing._routing import (
@@ -17,6 +19,7 @@ from plastiq_async.testing._routing import (
     FakeState,
     idempotent,
 )
+from tests.support.timing import eventually
 from tests.testing.calls import problem
 from tests.testing.widgets import WIDGET_ROUTES, FakeWithWidgets, create_widget
 
@@ -88,21 +91,44 @@ async def test_key_must_be_a_uuid4(key: str) -> None:
 async def test_key_in_flight() -> None:
     """A key is in flight while its first response is delayed, and then replays."""
     fake = FakeWithWidgets()
-    fake.delay_next(0.3, on="widgets.create")
+    fake.delay_next(1, on="widgets.create")
     key = uuid4()
-    with anyio.move_on_after(0.05) as scope:
-        await create_widget(fake, key)
-    assert scope.cancelled_caught
+    async with anyio.create_task_group() as group:
+        group.start_soon(create_widget, fake, key)
+        await eventually(lambda: fake.requests)
+        group.cancel_scope.cancel()
     response = await create_widget(fake, key)
     assert response.status_code == 409
     body = response.json()
     assert body["errors"] == [{"details": "Idempotency-Key is in flight"}]
     assert "code" not in body
-    await anyio.sleep(0.3)
+    await anyio.sleep(1)
     response = await create_widget(fake, key)
     assert response.status_code == 201
     assert response.headers["Idempotent-Replay"] == "true"
     assert fake.widgets.created == 1
+
+
+def test_key_in_another_event_loop() -> None:
+    """A key is not in flight because another event loop's clock is behind."""
+    fake = FakeWithWidgets()
+    key = uuid4()
+
+    async def create_in_a_loop_that_runs_since(seconds: float) -> httpx.Response:
+        trio.lowlevel.current_clock().jump(seconds)  # type: ignore[attr-defined]  # MockClock
+        return await create_widget(fake, key)
+
+    first, second = (
+        anyio.run(
+            create_in_a_loop_that_runs_since,
+            seconds,
+            backend="trio",
+            backend_options={"clock": trio.testing.MockClock()},
+        )
+        for seconds in (3600.0, 0.0)
+    )
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert second.headers["Idempotent-Replay"] == "true"
 
 
 async def test_server_errors_are_not_stored() -> None:

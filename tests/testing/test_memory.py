@@ -11,11 +11,39 @@ import pytest
 
 from plastiq_async.testing import FakePlastiq
 from plastiq_async.testing._faults import MAX_ORDERS
+from tests.support.payment_methods import CARD_JSON
+from tests.support.recipients import RECIPIENT_JSON
 from tests.testing.calls import body_for, client_for
 from tests.testing.widgets import FakeWithWidgets
 
 HISTORY = 20
 ROUNDS = 50
+
+
+async def one_payment(client: httpx.AsyncClient, payer_id: str) -> None:
+    """Pay a new recipient with a new card, and refund it; leave a quote, too."""
+    payer = {"id": payer_id}
+
+    async def created(path: str, body: object, **headers: str) -> dict[str, str]:
+        response = await client.post(path, json=body, headers=headers)
+        assert response.status_code == 200, response.text
+        return {"id": response.json()["id"]}
+
+    card = {"type": "CARD", "data": CARD_JSON, "payer": payer}
+    quote = {
+        "payer": payer,
+        "paymentMethod": await created("/payment-methods", card),
+        "recipient": await created("/recipients", RECIPIENT_JSON),
+        "targetAmount": {"value": 100, "currency": "USD"},
+    }
+    await created("/payment-intents", {**quote, "recipient": RECIPIENT_JSON})
+    intent = await created("/payment-intents", quote)
+    order = {"paymentIntent": intent, "payer": payer}
+    key = {"Idempotency-Key": str(uuid4())}
+    payment, replay = [await created("/payments", order, **key) for _ in range(2)]
+    assert payment == replay
+    refund = {"payerId": payer_id}
+    await client.post(f"/payments/{payment['id']}/refunds", json=refund)
 
 
 async def one_round(fake: FakePlastiq, client: httpx.AsyncClient) -> None:
@@ -30,6 +58,12 @@ async def one_round(fake: FakePlastiq, client: httpx.AsyncClient) -> None:
     await client.delete(f"/widgets/{widget.json()['id']}")
     created = await client.post("/client-secrets", json=body_for(fake))
     fake.redeem(created.json()["clientSecret"])
+    payer = {"contact": {"email": "a@example.com"}}
+    for path in (f"/payers/{fake.payer_id}", "/categories"):
+        await client.get(path)
+    payers = [(await client.post("/payers", json=payer)).json() for _ in range(2)]
+    await client.delete(f"/payers/{payers[0]['id']}")
+    await one_payment(client, payers[1]["id"])
     fake.fail_next(500)
     fake.garble_next(b"x" * 1_000)
     fake.drop_next(after_processing=True)

@@ -7,6 +7,7 @@ idempotency key), `widgets.update`, `widgets.delete` and `widgets.list`.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from uuid import UUID, uuid4
 
 import attrs
@@ -40,7 +41,7 @@ class Widget:
     id: UUID
     payer_id: UUID
     name: str
-    amount: int | float = 1
+    amount: int | Decimal = 1
     created_at: datetime = attrs.Factory(lambda: datetime.now(UTC))
 
     def to_json(self) -> dict[str, object]:
@@ -83,9 +84,9 @@ def parse_name(value: object) -> str:
     return value
 
 
-def parse_amount(value: object) -> int | float:
+def parse_amount(value: object) -> int | Decimal:
     """Return the amount of a widget, which is a positive number."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
+    if not isinstance(value, (int, Decimal)) or isinstance(value, bool) or value <= 0:
         msg = "amount must be a positive number"
         raise ValidationError(msg)
     return value

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import NoReturn
 from uuid import UUID
 
 from plastiq_async.testing._errors import ValidationError
+from plastiq_async.testing._json import read_json
 
 __all__ = [
     "MAX_BODY_BYTES",
@@ -23,6 +22,7 @@ __all__ = [
     "parse_uuid4",
     "require_integer",
     "require_object",
+    "require_reference",
     "require_uuid",
 ]
 
@@ -137,7 +137,7 @@ def check_query(
 
 
 def check_body(body: bytes) -> dict[str, object]:
-    """Parse a body that must be a JSON object.
+    """Parse a body that must be a JSON object; fractions are `Decimal`.
 
     Args:
         body: Bytes received.
@@ -149,7 +149,7 @@ def check_body(body: bytes) -> dict[str, object]:
         ValidationError: The body is not a JSON object.
     """
     try:
-        data: object = json.loads(body.decode(), parse_constant=_refuse_constant)
+        data = read_json(body.decode())
     except (ValueError, RecursionError):
         msg = "body must be JSON"
         raise ValidationError(msg) from None
@@ -157,22 +157,28 @@ def check_body(body: bytes) -> dict[str, object]:
 
 
 def check_fields(
-    data: Mapping[str, object], allowed: Collection[str], *, parent: str = ""
+    data: Mapping[str, object],
+    allowed: Collection[str],
+    *,
+    parent: str = "",
+    required: Collection[str] = (),
 ) -> None:
-    """Check that an object has known fields only.
+    """Check that an object has known fields only, and those that it must have.
 
     Args:
         data: Object received.
         allowed: Names of the fields that it may have.
         parent: Dotted name of the object, if it is not the whole body.
+        required: Names of the fields that it must have.
 
     Raises:
-        ValidationError: A field is unknown.
+        ValidationError: A field is unknown or missing.
     """
     prefix = f"{parent}." if parent else ""
-    unknown = [f"{prefix}{name} is unknown" for name in data if name not in allowed]
-    if unknown:
-        raise ValidationError(*unknown)
+    problems = [f"{prefix}{name} is unknown" for name in data if name not in allowed]
+    problems += [f"{prefix}{name} is required" for name in required if name not in data]
+    if problems:
+        raise ValidationError(*problems)
 
 
 def require_object(
@@ -217,6 +223,24 @@ def require_uuid(value: object, name: str) -> UUID:
     return uuid
 
 
+def require_reference(value: object, name: str) -> UUID:
+    """Parse a value that must be a reference, `{"id": ...}`.
+
+    Args:
+        value: Value received.
+        name: Dotted name of the field.
+
+    Returns:
+        The ID.
+
+    Raises:
+        ValidationError: The value is not a reference.
+    """
+    reference = require_object(value, name)
+    check_fields(reference, ("id",), parent=name, required=("id",))
+    return require_uuid(reference["id"], f"{name}.id")
+
+
 def require_integer(text: str, name: str, *, minimum: int, maximum: int) -> int:
     """Parse a query value that must be an integer.
 
@@ -238,8 +262,3 @@ def require_integer(text: str, name: str, *, minimum: int, maximum: int) -> int:
         msg = f"{name} must be an integer from {minimum} to {maximum}"
         raise ValidationError(msg)
     return number
-
-
-def _refuse_constant(_name: str) -> NoReturn:
-    # NaN and Infinity are Python's extension of JSON.
-    raise ValueError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 
 import attrs
 
@@ -56,7 +57,10 @@ def order_fault(faults: FaultQueue, order: Mapping[str, object]) -> None:
     ]
     if invalid:
         raise ValidationError(*invalid)
-    arguments = {fields[name].argument: value for name, value in values.items()}
+    arguments = {
+        fields[name].argument: float(value) if isinstance(value, Decimal) else value
+        for name, value in values.items()
+    }
     try:
         method(faults, **arguments)
     except ValueError as error:
@@ -93,13 +97,16 @@ def _is_integer(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, float) or _is_integer(value)
+    return isinstance(value, Decimal) or _is_integer(value)
 
 
 def _is_retry_after(value: object) -> bool:
     return _is_number(value) or _is_header_value(value)
 
 
+AFTER_PROCESSING = Field(
+    argument="after_processing", kind="true or false", accepts=_is_flag
+)
 COMMON = {
     "times": Field(argument="times", kind="an integer", accepts=_is_integer),
     "on": Field(argument="on", kind="a text", accepts=_is_text),
@@ -122,6 +129,7 @@ KINDS: Mapping[str, tuple[Callable[..., None], Mapping[str, Field]]] = {
                 accepts=_is_retry_after,
             ),
             "shape": Field(argument="shape", kind="a text", accepts=_is_text),
+            "afterProcessing": AFTER_PROCESSING,
             **COMMON,
         },
     ),
@@ -150,9 +158,7 @@ KINDS: Mapping[str, tuple[Callable[..., None], Mapping[str, Field]]] = {
     "drop": (
         FaultQueue.drop_next,
         {
-            "afterProcessing": Field(
-                argument="after_processing", kind="true or false", accepts=_is_flag
-            ),
+            "afterProcessing": AFTER_PROCESSING,
             **COMMON,
         },
     ),

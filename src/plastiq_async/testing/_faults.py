@@ -35,6 +35,7 @@ class Fail:
     details: tuple[str, ...]
     retry_after: str | None
     shape: ErrorShape
+    after_processing: bool
 
 
 @attrs.frozen(kw_only=True)
@@ -123,6 +124,7 @@ class FaultQueue:
         retry_after: float | str | None = None,
         times: int = 1,
         shape: ErrorShape = "errors",
+        after_processing: bool = False,
         on: str | None = None,
     ) -> None:
         """Respond to the next request with an error.
@@ -137,6 +139,8 @@ class FaultQueue:
             shape: `"errors"` and `"details"` are the API's two error bodies.
                 `"html"` and `"empty"` are those of a gateway, which has no error
                 code and no `Trace-Id` header.
+            after_processing: Whether to process the request first, so that for
+                example a payment is charged that the client believes failed.
             on: Name of an operation, such as `"client_secrets.create"`; by default
                 the fault is for any request.
 
@@ -156,6 +160,7 @@ class FaultQueue:
             details=tuple(details),
             retry_after=None if retry_after is None else str(retry_after),
             shape=shape,
+            after_processing=after_processing,
         )
         self._add(fault, on=on, times=times)
 

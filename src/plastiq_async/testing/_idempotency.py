@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from uuid import UUID
@@ -26,9 +26,10 @@ class StoredResponse:
     """A response stored under an idempotency key."""
 
     response: ApiResponse
-    request_body: str
+    request_body: dict[str, object] = attrs.field(repr=False)
     trace_id: str
-    # By the event loop's clock, which also times `delay_next`.
+    # By the event loop's clock, which also times `delay_next`. Without a delay the
+    # clock does not matter, so that the key can be used in another event loop.
     finished_at: float
 
 
@@ -104,10 +105,9 @@ def idempotent(
         msg = "Idempotency-Key must be a UUID version 4"
         raise ValidationError(msg)
     keys = state.of(IdempotencyKeys)
-    body = json.dumps(request.body, sort_keys=True)
     stored = keys.find(request.operation, key)
     if stored is not None:
-        return _replay(stored, body, first_trace_id=keys.replay_first_trace_id)
+        return _replay(stored, request.body, first_trace_id=keys.replay_first_trace_id)
     try:
         response = process()
     except ApiError as error:
@@ -115,15 +115,19 @@ def idempotent(
     if response.status < SERVER_ERRORS:
         stored = StoredResponse(
             response=response,
-            request_body=body,
+            request_body=request.body,
             trace_id=request.trace_id,
-            finished_at=anyio.current_time() + request.delay,
+            finished_at=(
+                anyio.current_time() + request.delay if request.delay else -math.inf
+            ),
         )
         keys.store(request.operation, key, stored, limit=state.history)
     return response
 
 
-def _replay(stored: StoredResponse, body: str, *, first_trace_id: bool) -> ApiResponse:
+def _replay(
+    stored: StoredResponse, body: dict[str, object], *, first_trace_id: bool
+) -> ApiResponse:
     if body != stored.request_body:
         msg = "Idempotency-Key was used with another body"
         raise ValidationError(msg)

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from http.client import responses
 from typing import Literal
 
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 
 from plastiq_async.testing._errors import ApiError
 from plastiq_async.testing._faults import Fail, Garble
+from plastiq_async.testing._json import write_json
 from plastiq_async.testing._messages import ApiResponse
 
 __all__ = ["error_body", "error_response", "fault_response", "http_response"]
@@ -93,7 +94,8 @@ def http_response(response: ApiResponse, *, trace_id: str) -> Response:
     if response.body is None:
         http = Response(status_code=response.status, headers=response.headers)
     else:
-        http = JSONResponse(response.body, response.status, response.headers)
+        http = Response(write_json(response.body), response.status, response.headers)
+        http.headers["Content-Type"] = "application/json"
     http.headers.setdefault("Trace-Id", trace_id)
     return http
 

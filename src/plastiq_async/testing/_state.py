@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
+from plastiq_async.testing._rate_limit import RateLimit
 from plastiq_async.testing._records import RecordedRequest
 from plastiq_async.testing._secrets import SecretVault
 
@@ -26,7 +27,8 @@ class FakeState:
         access_tokens: Accepted tokens, at least one.
         payer_ids: Existing payers, at least one.
         clock: Returns the seconds since the epoch.
-        history: Number of requests and of client secrets to keep.
+        history: Number of requests, and of records of each kind, to keep.
+        guide_vocabulary: Whether statuses are those of the vendor's guide.
 
     Attributes:
         access_token: An accepted token: the first one, or the newest after a
@@ -34,8 +36,10 @@ class FakeState:
         payer_ids: The existing payers.
         first_payer_id: The first of them.
         secrets: The issued client secrets.
+        rate_limit: The limit of requests in a minute.
         requests: The recorded requests, oldest first.
-        history: Number of entries to keep in what grows with each request.
+        history: Number of requests, and of records of each kind, to keep.
+        guide_vocabulary: Whether statuses are those of the vendor's guide.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -48,6 +52,7 @@ class FakeState:
         payer_ids: Iterable[UUID | str],
         clock: Callable[[], float],
         history: int,
+        guide_vocabulary: bool,
     ) -> None:
         tokens = tuple(access_tokens)
         payers = tuple(UUID(str(payer_id)) for payer_id in payer_ids)
@@ -68,7 +73,9 @@ class FakeState:
         self.first_payer_id = payers[0]
         self.payer_ids = set(payers)
         self.history = history
+        self.guide_vocabulary = guide_vocabulary
         self.secrets = SecretVault(lambda: self.now, limit=history)
+        self.rate_limit = RateLimit(lambda: self.now)
         self.requests: list[RecordedRequest] = []
 
     @property
@@ -108,6 +115,7 @@ class FakeState:
         self.payer_ids.update(self._initial_payer_ids)
         self._resources.clear()
         self.secrets.clear()
+        self.rate_limit.set(None)
         self.requests.clear()
 
     def advance(self, seconds: float) -> None:

@@ -6,6 +6,7 @@ all operations, calls the route and sends its response.
 
 from __future__ import annotations
 
+from decimal import Context, localcontext
 from types import MappingProxyType
 from typing import NoReturn
 from uuid import uuid4
@@ -47,6 +48,8 @@ from plastiq_async.testing._state import FakeState
 __all__ = ["make_app", "read_body"]
 
 METHODS_WITH_BODY = ("PATCH", "POST", "PUT")
+# More than an amount and its fee need.
+AMOUNT_DIGITS = 28
 
 
 def make_app(state: FakeState, faults: FaultQueue, table: RouteTable) -> Starlette:
@@ -114,6 +117,8 @@ class Wire:
         if isinstance(fault, Drop) and not fault.after_processing:
             await _hang_up(send, fault)
         if isinstance(fault, (Fail, Garble)):
+            if isinstance(fault, Fail) and fault.after_processing:
+                self._respond(match, recorded, trace_id, 0.0)
             http = fault_response(fault, trace_id=trace_id)
             await http(scope, receive, send)
             return
@@ -130,7 +135,9 @@ class Wire:
         self, match: Match, recorded: RecordedRequest, trace_id: str, delay: float
     ) -> ApiResponse:
         try:
-            return self._call_route(match, recorded, trace_id, delay)
+            # In memory, the decimal context would be that of the code under test.
+            with localcontext(Context(prec=AMOUNT_DIGITS)):
+                return self._call_route(match, recorded, trace_id, delay)
         except ApiError as error:
             return error_response(error, trace_id=trace_id)
 
@@ -144,6 +151,7 @@ class Wire:
             raise NotFoundError
         if not self._state.accepts_token(bearer_token(recorded.headers)):
             raise ApiError(401, headers={"WWW-Authenticate": "Bearer"})
+        self._state.rate_limit.count()
         has_body = route.method in METHODS_WITH_BODY
         check_headers(recorded.headers, has_body=has_body)
         if len(recorded.body) > MAX_BODY_BYTES:

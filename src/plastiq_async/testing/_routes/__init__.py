@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
-from plastiq_async.testing._routes import client_secrets
+from plastiq_async.testing._routes import (
+    categories,
+    client_secrets,
+    payers,
+    payment_intents,
+    payment_methods,
+    payments,
+    recipients,
+)
+from plastiq_async.testing._routing import Route
 
 __all__ = ["ROUTES"]
 
-ROUTES = (*client_secrets.ROUTES,)
+ROUTES: tuple[Route, ...] = (
+    *categories.ROUTES,
+    *client_secrets.ROUTES,
+    *payers.ROUTES,
+    *payment_intents.ROUTES,
+    *payment_methods.ROUTES,
+    *payments.ROUTES,
+    *recipients.ROUTES,
+)

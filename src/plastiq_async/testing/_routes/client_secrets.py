@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from plastiq_async.testing._models.payers import resolve_payer
 from plastiq_async.testing._routing import (
     ApiRequest,
     ApiResponse,
     FakeState,
     Route,
     ValidationError,
-    require_object,
-    require_uuid,
+    check_fields,
 )
 
 __all__ = ["ROUTES"]
@@ -30,16 +30,13 @@ def create(request: ApiRequest, state: FakeState) -> ApiResponse:
     Raises:
         ValidationError: The body breaks the contract.
     """
+    check_fields(request.body, ("payer", "type"), required=("payer",))
     if request.body.get("type", "CARD") not in TYPES:
         msg = f"type must be one of: {', '.join(TYPES)}"
         raise ValidationError(msg)
-    payer = require_object(request.body.get("payer"), "payer")
-    payer_id = require_uuid(payer.get("id"), "payer.id")
-    if payer_id not in state.payer_ids:
-        msg = "payer.id must be the ID of an existing payer"
-        raise ValidationError(msg)
+    payer = resolve_payer(state, request.body["payer"], "payer")
     client_secret = state.secrets.issue(
-        payer_id=payer_id, trace_id=request.recorded.trace_id
+        payer_id=payer.id, trace_id=request.recorded.trace_id
     )
     return ApiResponse({"clientSecret": client_secret})
 
