@@ -1,9 +1,10 @@
-"""aiohttp application that creates client secrets for its own pages.
+"""aiohttp application that creates client secrets and lists payments for its pages.
 
 Run it with the local fake, then request a secret:
 
     python -m plastiq_async.sandbox python examples/aiohttp_app.py 8000
     curl -i -X POST http://127.0.0.1:8000/orders/7/card-form
+    curl -i http://127.0.0.1:8000/payments
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from functools import partial
 
 from aiohttp import web
 
-from plastiq_async import PlastiqSession
+from plastiq_async import PlastiqSession, to_jsonable
 from plastiq_async.integrations.aiohttp import (
     TraceIdFilter,
     add_device_cookie,
@@ -38,13 +39,16 @@ async def card_form(request: web.Request) -> web.Response:
         end_user=end_user_from(request),
     )
     return web.json_response(
-        {
-            "client_secret": secret.client_secret,
-            "trace_id": str(secret.trace_id),
-            "expires_at": secret.expires_at.isoformat(),
-        },
+        # to_jsonable leaves secrets out.
+        {**to_jsonable(secret), "client_secret": secret.client_secret},
         headers={"Cache-Control": "no-store"},
     )
+
+
+async def payments(request: web.Request) -> web.Response:
+    """Return the first payments of the logged-in user, and never those of others."""
+    page = await plastiq_session(request).payments.list(os.environ["PLASTIQ_PAYER_ID"])
+    return web.json_response(to_jsonable(page))  # amounts are texts with all digits
 
 
 def make_app(make_session: Callable[[], PlastiqSession]) -> web.Application:
@@ -54,6 +58,7 @@ def make_app(make_session: Callable[[], PlastiqSession]) -> web.Application:
     add_device_cookie(app)  # Safari on localhost: secure=False
     add_trace_ids(app)
     app.router.add_post("/orders/{order:[0-9]+}/card-form", card_form)
+    app.router.add_get("/payments", payments)
     return app
 
 

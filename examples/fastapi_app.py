@@ -1,9 +1,10 @@
-"""FastAPI application that creates client secrets for its own pages.
+"""FastAPI application that creates client secrets and lists payments for its pages.
 
 Requires fastapi and uvicorn. Run it with the local fake, then request a secret:
 
     python -m plastiq_async.sandbox python examples/fastapi_app.py 8000
     curl -i -X POST http://127.0.0.1:8000/orders/7/card-form
+    curl -i http://127.0.0.1:8000/payments
 """
 
 from __future__ import annotations
@@ -11,14 +12,12 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from datetime import datetime
-from uuid import UUID
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
-from pydantic import BaseModel, ConfigDict
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
 
-from plastiq_async import PlastiqError
+from plastiq_async import PlastiqError, to_jsonable
 from plastiq_async.integrations.asgi import (
     DeviceCookieMiddleware,
     TraceIdFilter,
@@ -39,28 +38,26 @@ app.add_middleware(TraceIdMiddleware)
 app.add_exception_handler(PlastiqError, answer_problem)
 
 
-class CardForm(BaseModel):
-    """The response to a page, because FastAPI does not serialise attrs classes."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    client_secret: str
-    trace_id: UUID
-    expires_at: datetime
-
-
 @app.post("/orders/{order}/card-form")
-async def card_form(
-    order: int, plastiq: Plastiq, request: Request, response: Response
-) -> CardForm:
+async def card_form(order: int, plastiq: Plastiq, request: Request) -> JSONResponse:
     """Create a client secret for the logged-in user."""
     logger.info("card form for order %d", order)  # with the request's trace ID
     secret = await plastiq.client_secrets.create(
         payer_id=os.environ["PLASTIQ_PAYER_ID"],
         end_user=end_user_from(request),
     )
-    response.headers["Cache-Control"] = "no-store"
-    return CardForm.model_validate(secret)
+    return JSONResponse(
+        # to_jsonable leaves secrets out.
+        {**to_jsonable(secret), "client_secret": secret.client_secret},
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+@app.get("/payments")
+async def payments(plastiq: Plastiq) -> JSONResponse:
+    """Return the first payments of the logged-in user, and never those of others."""
+    page = await plastiq.payments.list(os.environ["PLASTIQ_PAYER_ID"])
+    return JSONResponse(to_jsonable(page))  # amounts are texts with all digits
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import re
 import shlex
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -18,8 +17,8 @@ import httpx
 import pytest
 
 from plastiq_async import sandbox
+from tests.support.sandbox_process import read_settings, settings_of, start
 
-SANDBOX = [sys.executable, "-m", "plastiq_async.sandbox"]
 CALL = """
 import json, os, sys, urllib.request
 request = urllib.request.Request(
@@ -58,24 +57,6 @@ def unused_port() -> int:
     return port
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
-    """Start the sandbox as a process in its own process group."""
-    return subprocess.Popen(
-        [*SANDBOX, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def settings_of(lines: list[str]) -> dict[str, str]:
-    """Parse the printed lines as a shell would."""
-    words = [shlex.split(line) for line in lines]
-    assert all(len(word) == 2 and word[0] == "export" for word in words)
-    return dict(word[1].split("=", 1) for word in words)
-
-
 def create(settings: dict[str, str]) -> httpx.Response:
     """Create a client secret with the printed settings."""
     with httpx.Client(trust_env=False) as client:
@@ -91,8 +72,7 @@ def create(settings: dict[str, str]) -> httpx.Response:
 def test_serves_until_interrupted() -> None:
     """The printed settings work, a line says how to stop, and Ctrl-C does it."""
     with start("--port", "0") as process:
-        assert process.stdout is not None
-        settings = settings_of([process.stdout.readline() for _ in range(3)])
+        settings = read_settings(process)
         assert re.fullmatch(
             r"http://127\.0\.0\.1:\d+/api", settings["PLASTIQ_BASE_URL"]
         )
@@ -102,11 +82,13 @@ def test_serves_until_interrupted() -> None:
         output, errors = process.communicate()
     assert response.status_code == 200
     assert (process.returncode, output) == (0, "")
-    assert errors == (
+    line, *commands = errors.splitlines()
+    assert line == (
         "Serving the local fake of Plastiq Connect on "
         f"{settings['PLASTIQ_BASE_URL']} with the access token "
-        f"{settings['PLASTIQ_ACCESS_TOKEN']}. Stop it with Ctrl-C.\n"
+        f"{settings['PLASTIQ_ACCESS_TOKEN']}. Stop it with Ctrl-C. Try:"
     )
+    assert [shlex.split(command)[0] for command in commands] == ["curl"] * 3
 
 
 @posix_only
@@ -118,7 +100,7 @@ def test_default_port_is_fixed(
 
     class Output(io.StringIO):
         def flush(self) -> None:
-            if "PAYER" in self.getvalue():
+            if "PLASTIQ_RECIPIENT_ID" in self.getvalue():
                 printed.set()
 
     output = Output()

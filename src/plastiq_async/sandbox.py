@@ -3,16 +3,20 @@
     python -m plastiq_async.sandbox [--host HOST] [--port N] [command ...]
 
 Without a command, it prints its settings as shell `export` lines and serves until
-Ctrl-C. With a command, it runs the command with the settings in its environment, and
-stops when the command ends. It needs the extra `plastiq-async[sandbox]`. It is not
-Plastiq's sandbox, which is a server of the vendor.
+Ctrl-C. On stderr, it prints requests to try. With a command, it runs the command with
+the settings in its environment, and stops when the command ends. It needs the extra
+`plastiq-async[sandbox]`. It is not Plastiq's sandbox, which is a server of the vendor.
+
+The settings are `PLASTIQ_BASE_URL`, `PLASTIQ_ACCESS_TOKEN` and what the fake has from
+the start: `PLASTIQ_PAYER_ID`, `PLASTIQ_PAYMENT_METHOD_ID` (a card of this payer),
+`PLASTIQ_CATEGORY_ID` and `PLASTIQ_RECIPIENT_ID`. The IDs are always the same.
 
 Web pages on loopback may use it, too (CORS). Programs on the same machine can order
 faults, redeem client secrets, read the requests and reset the fake:
 
     curl http://127.0.0.1:8642/_sandbox/faults --json '{"fault": "fail", "status": 503}'
     curl http://127.0.0.1:8642/_sandbox/redeem --json '{"clientSecret": "..."}'
-    curl http://127.0.0.1:8642/_sandbox/requests?limit=10
+    curl http://127.0.0.1:8642/_sandbox/requests?limit=10   # bodies included
     curl http://127.0.0.1:8642/_sandbox/reset --json '{}'
 
 A fault is `"fail"`, `"garble"`, `"delay"`, `"drop"` or `"refuse"`, with the arguments
@@ -24,6 +28,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ipaddress
+import json
 import os
 import shlex
 import signal
@@ -58,10 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         import uvicorn  # noqa: PLC0415 -- an optional dependency
 
-        from plastiq_async.testing import FakePlastiq  # noqa: PLC0415 -- needs Starlette
-        from plastiq_async.testing._sandbox import (  # noqa: PLC0415 -- likewise
+        from plastiq_async.testing._sandbox import (  # noqa: PLC0415 -- needs Starlette
             make_sandbox_app,
         )
+        from plastiq_async.testing._seeds import SeededFake  # noqa: PLC0415 -- likewise
     except ModuleNotFoundError as error:
         if error.name not in ("starlette", "uvicorn"):
             raise
@@ -88,11 +93,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "Do not send it real data. Its endpoints /_sandbox/ serve clients on "
             "loopback only."
         )
-    fake = FakePlastiq()
+    fake = SeededFake()
     settings = {
         "PLASTIQ_BASE_URL": _base_url(host, listener),
         "PLASTIQ_ACCESS_TOKEN": fake.access_token,
         "PLASTIQ_PAYER_ID": str(fake.payer_id),
+        "PLASTIQ_PAYMENT_METHOD_ID": str(fake.payment_method_id),
+        "PLASTIQ_CATEGORY_ID": str(fake.category_id),
+        "PLASTIQ_RECIPIENT_ID": str(fake.recipient_id),
     }
     server = uvicorn.Server(
         uvicorn.Config(
@@ -120,8 +128,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _print_notice(
                 "Serving the local fake of Plastiq Connect on "
                 f"{settings['PLASTIQ_BASE_URL']} with the access token "
-                f"{fake.access_token}. Stop it with Ctrl-C."
+                f"{fake.access_token}. Stop it with Ctrl-C. Try:"
             )
+            for line in _commands_to_try(settings):
+                _print_notice(line)
             server.run(sockets=[listener])
     return 0
 
@@ -175,6 +185,28 @@ def _base_url(host: str, listener: socket.socket) -> str:
         # Listens on all addresses, so on loopback as well.
         host = "::1" if listener.family == socket.AF_INET6 else _DEFAULT_HOST
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/api"
+
+
+def _commands_to_try(settings: Mapping[str, str]) -> Iterator[str]:
+    """Yield shell commands: list categories, quote a payment, list cards."""
+    payer, recipient, method = (
+        {"id": settings[f"PLASTIQ_{name}_ID"]}
+        for name in ("PAYER", "RECIPIENT", "PAYMENT_METHOD")
+    )
+    quote = {
+        "payer": payer,
+        "recipient": recipient,
+        "paymentMethod": method,
+        "targetAmount": {"value": 100, "currency": "USD"},
+    }
+    header = f"Authorization: Bearer {settings['PLASTIQ_ACCESS_TOKEN']}"
+    for path, *body in (
+        ("categories",),
+        ("payment-intents", "--json", json.dumps(quote)),
+        (f"payment-methods?payerId={payer['id']}",),
+    ):
+        url = f"{settings['PLASTIQ_BASE_URL']}/{path}"
+        yield shlex.join(["curl", url, "-H", header, *body])
 
 
 @contextlib.contextmanager

@@ -8,9 +8,14 @@ from pathlib import Path
 
 import aiohttp
 import anyio
+import httpx
 import pytest
 
+from plastiq_async.testing import FakePlastiq
 from tests.support.example_processes import EXAMPLES, serving
+from tests.support.internals import add_intent
+from tests.support.sessions import fake_session
+from tests.support.uvicorn_server import in_uvicorn
 
 REQUESTS = 500
 LOG_LINE = re.compile(r"([0-9a-f-]{36}) card form for order (\d+)")
@@ -55,3 +60,33 @@ async def test_many_at_once(example: str, tmp_path: Path) -> None:
     logged = {order: trace_id for trace_id, order in LOG_LINE.findall(log.read_text())}
     assert logged == trace_ids
     assert len(set(trace_ids.values())) == len(secrets) == len(cookies) == REQUESTS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("example", ["aiohttp_app.py", "fastapi_app.py"])
+async def test_payments(
+    example: str, fake_plastiq: FakePlastiq, tmp_path: Path
+) -> None:
+    """A page of payments is JSON, with exact amounts and without the HTTP response."""
+    session = fake_session(fake_plastiq)
+    paid = await session.payments.create(
+        add_intent(fake_plastiq), fake_plastiq.payer_id
+    )
+    command = [sys.executable, "-W", "error", str(EXAMPLES / example)]
+    with in_uvicorn(fake_plastiq.app, lifespan="off") as url:
+        settings = {
+            "PLASTIQ_BASE_URL": f"{url}/api",
+            "PLASTIQ_ACCESS_TOKEN": fake_plastiq.access_token,
+            "PLASTIQ_PAYER_ID": str(fake_plastiq.payer_id),
+        }
+        with serving(command, tmp_path / "log", settings) as address:
+            async with httpx.AsyncClient(trust_env=False) as client:
+                response = await client.get(f"{address}/payments")
+    assert response.status_code == 200
+    page = response.json()
+    (payment,) = page["data"]
+    assert payment["id"] == str(paid.id)
+    assert payment["target_amount"] == {"value": "100.10", "currency": "USD"}
+    assert page["has_next_page"] is False
+    assert "response" not in payment | page
