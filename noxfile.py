@@ -79,12 +79,16 @@ def ensure_program(session: nox.Session, program: str, package: str) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Run the quickstart example with the local fake."""
+    """Run the quickstart example with the local fake, and take a payment."""
     install(session, extras="[sandbox]")
-    session.run(
-        *("python", "-m", "plastiq_async.sandbox"),
-        *("python", "examples/quickstart.py", *session.posargs),
-    )
+    examples = Path("examples").resolve()
+    # The second example writes a file.
+    with session.chdir(session.create_tmp()):
+        for name in ("quickstart.py", "take_a_payment.py"):
+            session.run(
+                *("python", "-m", "plastiq_async.sandbox"),
+                *("python", str(examples / name)),
+            )
 
 
 @nox.session(python=PYTHONS)
@@ -233,6 +237,13 @@ def bulk(session: nox.Session) -> None:
     """Compare `create_many` with a task group; fail if it exceeds its limits."""
     install(session, "bench", extras="[aiohttp]")
     session.run("python", "-m", "benchmarks.bulk", *session.posargs)
+
+
+@nox.session
+def decode(session: nox.Session) -> None:
+    """Compare the decoding of a page with `json.loads`; fail above the limit."""
+    install(session, extras="")
+    session.run("python", "-m", "benchmarks.decode")
 
 
 @nox.session
