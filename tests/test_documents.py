@@ -9,9 +9,16 @@ from pathlib import Path
 import pytest
 
 import plastiq_async
+from plastiq_async.testing import FakePlastiq
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(plastiq_async.__file__).parent
+# CONTRIBUTING shows how to add a resource that does not exist.
+INVENTED = {
+    "tests/_resources/test_documents.py",
+    "tests/models/test_documents.py",
+    "tests/testing/test_documents_routes.py",
+}
 NAMED = re.compile(r"`((?:tests|examples|benchmarks|docs)/[\w/.]+)`")
 
 
@@ -21,21 +28,33 @@ def test_named_files_exist(name: str) -> None:
     named = set(NAMED.findall((ROOT / name).read_text("utf-8")))
     assert named
     missing = {path for path in named if not (ROOT / path).exists()}
-    assert missing - {"tests/_resources/test_refunds.py"} == set()
+    assert missing == (INVENTED if name == "CONTRIBUTING.md" else set())
 
 
-def test_pages_of_errors_exist() -> None:
-    """Every page that an error refers to exists, and is in the README."""
+def test_pages_are_linked() -> None:
+    """The README links every page, and every page that the code names exists."""
     named = {
         page
         for path in PACKAGE.rglob("*.py")
         for page in re.findall(r"docs/[\w-]+\.md", path.read_text("utf-8"))
     }
-    assert named == {"docs/recorded-responses.md", "docs/testing.md"}
+    pages = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
+    assert named
+    assert named <= pages
     readme = (ROOT / "README.md").read_text("utf-8")
-    for page in named:
-        assert (ROOT / page).is_file()
-        assert f"({page})" in readme
+    assert [page for page in pages if f"({page})" not in readme] == []
+
+
+def test_operations_are_listed() -> None:
+    """The README lists each operation once, with its endpoint."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    listed = re.findall(
+        r"^\| `(\w+\.\w+)` \|.*?\| `([A-Z]+) (/.*?)` \|", readme, re.MULTILINE
+    )
+    routes = [
+        (route.operation, route.method, route.path) for route in FakePlastiq.routes
+    ]
+    assert sorted(listed) == sorted(routes)
 
 
 def test_no_error_advises_to_turn_off_a_check() -> None:
