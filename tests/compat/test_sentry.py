@@ -127,6 +127,8 @@ async def test_calls(name: str, transport: Any, reports: Reports) -> None:
     assert "transaction" in reports.kinds
     if name != "good":
         assert "event" in reports.kinds
+    # A deadline ends a call above the frames that are reported.
+    if name not in {"good", "ignored"}:
         assert any('"module":"plastiq_async._pipeline"' in one for one in reports.texts)
     assert_untold(reports.texts, [*PRIVATE, *PRIVATE_VALUES])
 

@@ -108,11 +108,6 @@ class UserTransport(PoolTransport):
         if not isinstance(response.stream, httpx.AsyncByteStream):
             name = name_hook("transport", send)
             raise HookError(f"{name} returned a response whose stream is not async")
-        if check_trace_id(call, response.status_code, response.headers.raw) is (
-            Verdict.REFUSE
-        ):
-            await response.aclose()
-            raise ForeignResponseError
         return response
 
     async def aclose(self) -> None:
@@ -185,6 +180,9 @@ async def _read_response(
     """Return a copy of `response` with its body read, and without unsafe headers."""
     status = response.status_code
     headers = response.headers.raw
+    # Again, because recorded responses do not come through the HTTP libraries.
+    if check_trace_id(call, status, headers) is Verdict.REFUSE:
+        raise ForeignResponseError
     try:
         # Checked here, too, since each HTTP library draws the line elsewhere.
         if _is_too_large(headers):
