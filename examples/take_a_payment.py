@@ -2,9 +2,23 @@
 
 The idempotency key is stored in the file `order.json` before the call that charges the
 card. If the program stops before it knows the result, run it again: it continues with
-the stored key, and the card is charged once. Run it with the local fake::
+the stored key, and the card is charged once.
+
+Run it with the local fake, in one command::
 
     python -m plastiq_async.sandbox python examples/take_a_payment.py
+
+This fake forgets everything when the command ends, so no later run can continue. To run
+the program twice with the same fake, start the fake in a terminal, paste the `export`
+lines that it prints into another one, and run the program there::
+
+    python -m plastiq_async.sandbox
+    python examples/take_a_payment.py
+
+Order a fault before the first run, so that the card is charged without a response::
+
+    curl http://127.0.0.1:8642/_sandbox/faults --json '{"fault": "drop", "times": 3,
+        "afterProcessing": true, "on": "payments.create"}'
 """
 
 from __future__ import annotations
@@ -130,6 +144,8 @@ async def pay(plastiq: PlastiqSession, order: dict[str, str]) -> Payment:
         elif error.next_step == "new_key":
             forget_order()  # the same key would bring the same refusal
             msg = f"The card was declined. Use another one. {error}"
+        elif error.next_step == "fix":
+            msg = f"Correct it, and run this again. {error}"
         else:
             msg = f"Find out if it is paid before you delete {FILE}. {error}"
         raise NotPaidError(msg) from error
@@ -141,9 +157,11 @@ async def main() -> None:
         order = load_order() or store_order(await make_quote(plastiq))
         payment = await pay(plastiq, order)
         forget_order()
-        print("payment   ", payment.id, "of an earlier run" if payment.replayed else "")
+        origin = " of an earlier run" if payment.replayed else ""
+        print(f"payment    {payment.id}{origin}")
         # A payment is accepted, not paid: its status will change.
-        print("status    ", payment.status, "" if payment.is_final else "(not final)")
+        finality = "" if payment.is_final else " (not final)"
+        print(f"status     {payment.status}{finality}")
 
         refund = await plastiq.payments.refund(payment.id, order["payer"])
         # A success can be a failure here, too.

@@ -29,7 +29,7 @@ fee        2\.85 USD \(2\.85%\)
 you pay    102\.85 USD
 key        stored in order\.json
 """
-PAID = rf"""payment    ({UUID}) *(of an earlier run)?
+PAID = rf"""payment    ({UUID})( of an earlier run)?
 status     SUBMITTED \(not final\)
 refund     succeeded
 listed     \1 102\.85 USD CANCELLED
@@ -58,6 +58,7 @@ def run(fake_plastiq: FakePlastiq, tmp_path: Path) -> Iterator[Run]:
             )
             for secret in ("4242424242424242", "3829473294723", "Traceback"):
                 assert secret not in done.stdout + done.stderr
+            assert not re.search(" $", done.stdout, re.MULTILINE)
             return done
 
         yield run
@@ -103,6 +104,22 @@ def test_declined(run: Run, fake_plastiq: FakePlastiq, tmp_path: Path) -> None:
     assert done.stderr.startswith("The card was declined. Use another one.")
     assert list(tmp_path.iterdir()) == []
     assert fake_plastiq.charges == 0
+
+
+def test_mistake(run: Run, fake_plastiq: FakePlastiq, tmp_path: Path) -> None:
+    """After a mistake is corrected, the next run pays the stored order."""
+    fake_plastiq.fail_next(401, on="payments.create")
+    done = run()
+    assert done.returncode == 1
+    assert done.stderr.startswith("Correct it, and run this again.")
+    assert [path.name for path in tmp_path.iterdir()] == ["order.json"]
+    assert fake_plastiq.charges == 0
+
+    done = run()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(PAID, done.stdout)
+    assert "earlier" not in done.stdout
+    assert fake_plastiq.charges == 1
 
 
 def test_refused(run: Run, fake_plastiq: FakePlastiq, tmp_path: Path) -> None:
