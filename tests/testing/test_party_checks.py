@@ -11,7 +11,9 @@ from plastiq_async.testing._party_checks import (
     check_address,
     check_contact,
     check_country,
+    check_given,
     check_text,
+    matches,
 )
 
 WHOLE: dict[str, object] = {
@@ -109,3 +111,13 @@ def test_contact() -> None:
     names = ("firstName", "lastName", "email", "phone")
     whole = dict.fromkeys(names, "x")
     assert check_contact(whole, "contact", required=names) is whole
+
+
+def test_given_fields() -> None:
+    """Only fields that are given and in the table are checked and returned."""
+    checks = {"name": check_text, "code": matches("[0-9]{3}", "3 digits")}
+    body = {"code": "123", "other": None}
+    assert check_given(body, checks) == {"code": "123"}
+    with pytest.raises(ValidationError) as info:
+        check_given({"code": "12"}, checks, "data.")
+    assert detail_of(info.value) == "data.code must be 3 digits"

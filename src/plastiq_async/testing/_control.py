@@ -7,7 +7,7 @@ JSON object, sent with `Content-Type: application/json`:
   `"drop"` or `"refuse"`. The other fields are the arguments of the method of
   `FakePlastiq` with this name, such as `fail_next`, in camelCase:
   `{"fault": "fail", "status": 503, "retryAfter": 1, "times": 2}`.
-- `POST /_sandbox/redeem` uses a client secret as the browser does:
+- `POST /_sandbox/redeem` uses up a client secret without adding a card:
   `{"clientSecret": "..."}`. The response contains its `payerId`. It is a 404 if the
   secret is unknown, a 409 if it was used and a 410 if it has expired.
 - `GET /_sandbox/requests` returns the last requests, 100 or `?limit=`, oldest first,

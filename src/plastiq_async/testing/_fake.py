@@ -216,7 +216,7 @@ class FakePlastiq(PaymentControl, FaultQueue):
         return self._state.rotate_token(new, keep_old=keep_old)
 
     def redeem(self, client_secret: str) -> UUID:
-        """Use a client secret as the browser does: once, within 60 seconds.
+        """Use up a client secret without adding a card: once, within 60 seconds.
 
         Args:
             client_secret: Value of the secret.
@@ -235,10 +235,10 @@ class FakePlastiq(PaymentControl, FaultQueue):
     def tokenize(
         self, client_secret: str, card: Mapping[str, object] | None = None
     ) -> UUID:
-        """Use a client secret as the vendor's script in the browser does.
+        """Add a card with a client secret, as the vendor's script in the browser does.
 
-        It adds a card to the payer of the secret, which is used up even if the card is
-        refused.
+        The card is added to the payer of the secret, which is used up even if the card
+        is refused.
 
         Args:
             client_secret: Value of the secret.

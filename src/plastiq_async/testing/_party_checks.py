@@ -1,9 +1,10 @@
-"""Checks of texts, contacts and addresses, which several resources have."""
+"""Checks of texts, contacts, addresses and tables of fields, for several resources."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import TypeAlias
 
 from plastiq_async.testing._checks import check_fields, require_object
 from plastiq_async.testing._errors import ValidationError
@@ -11,13 +12,18 @@ from plastiq_async.testing._errors import ValidationError
 __all__ = [
     "ADDRESS",
     "RECIPIENT_ADDRESS",
+    "Check",
     "check_address",
     "check_contact",
     "check_country",
-    "check_pattern",
+    "check_given",
     "check_text",
     "check_texts",
+    "matches",
 ]
+
+Check: TypeAlias = Callable[[object, str], object]
+"""A check of a value. It gets the dotted name of the field, and returns the value."""
 
 ADDRESS = ("line1", "city", "state", "postalCode", "country")
 """The required fields of an address."""
@@ -51,41 +57,51 @@ def check_text(value: object, name: str, *, longest: int | None = None) -> str:
     return value
 
 
-def check_pattern(value: object, name: str, *, pattern: str, kind: str) -> str:
-    """Check a value that must be a string of some form.
+def matches(pattern: str, description: str) -> Check:
+    """Return a check of a string that must match a pattern.
 
     Args:
-        value: Value received.
-        name: Dotted name of the field.
         pattern: Regular expression of the whole string.
-        kind: What the error says the value must be.
+        description: What the error says the value must be.
 
     Returns:
-        The string.
-
-    Raises:
-        ValidationError: The value is not such a string.
+        The check.
     """
-    if not isinstance(value, str) or not re.fullmatch(pattern, value):
-        msg = f"{name} must be {kind}"
-        raise ValidationError(msg)
-    return value
+
+    def check(value: object, name: str) -> object:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            msg = f"{name} must be {description}"
+            raise ValidationError(msg)
+        return value
+
+    return check
 
 
-def check_country(value: object, name: str) -> str:
-    """Return a value that must have the form of ISO 3166-1 alpha-2.
+check_country = matches("[A-Z]{2}", "two capital letters")
+"""Check a value that must have the form of ISO 3166-1 alpha-2."""
+
+
+def check_given(
+    body: Mapping[str, object], checks: Mapping[str, Check], prefix: str = ""
+) -> dict[str, object]:
+    """Check those fields of an object that it has and a table names.
 
     Args:
-        value: Value received.
-        name: Dotted name of the field.
+        body: Object received.
+        checks: Check of each field.
+        prefix: What precedes the name of the field in an error.
 
     Returns:
-        The code of the country.
+        What the checks returned, by the name of the field.
 
     Raises:
-        ValidationError: The value is not two capital letters.
+        ValidationError: A check failed.
     """
-    return check_pattern(value, name, pattern="[A-Z]{2}", kind="two capital letters")
+    return {
+        field: check(body[field], f"{prefix}{field}")
+        for field, check in checks.items()
+        if field in body
+    }
 
 
 def check_texts(

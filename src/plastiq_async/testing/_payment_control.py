@@ -23,7 +23,7 @@ class PaymentControl:
 
     @property
     def refunds(self) -> int:
-        """Number of times that a payer got the money back, likewise."""
+        """Number of times that a payer was refunded, since the start or a reset."""
         return self._state.of(Payments).refunds
 
     @property

@@ -47,7 +47,6 @@ from plastiq_async.testing._idempotency import IdempotencyKeys, idempotent
 from plastiq_async.testing._listing import LISTING_QUERY, list_page
 from plastiq_async.testing._messages import ApiRequest, ApiResponse
 from plastiq_async.testing._state import FakeState
-from plastiq_async.testing._store import Record, Store
 
 __all__ = [
     "LISTING_QUERY",
@@ -60,10 +59,8 @@ __all__ = [
     "IdempotencyKeys",
     "Match",
     "NotFoundError",
-    "Record",
     "Route",
     "RouteTable",
-    "Store",
     "ValidationError",
     "check_fields",
     "idempotent",

@@ -93,7 +93,7 @@ class SecretVault(Mapping[str, IssuedSecret]):
         self._records.clear()
 
     def redeem(self, client_secret: str) -> UUID:
-        """Use a secret as the browser does: once, within 60 seconds.
+        """Use up a secret: once, within 60 seconds.
 
         Args:
             client_secret: Value of the secret.

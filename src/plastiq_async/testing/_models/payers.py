@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID, uuid4
@@ -19,9 +19,11 @@ from plastiq_async.testing._errors import NotFoundError, ValidationError
 from plastiq_async.testing._json import write_time
 from plastiq_async.testing._messages import ApiRequest
 from plastiq_async.testing._party_checks import (
+    Check,
     check_address,
     check_contact,
     check_country,
+    check_given,
     check_text,
 )
 from plastiq_async.testing._state import FakeState
@@ -30,9 +32,9 @@ from plastiq_async.testing._store import Record, Store
 __all__ = [
     "Payer",
     "Payers",
+    "ensure_payer",
     "find_of_payer",
     "forget_payer",
-    "payer_of",
     "query_payer",
     "resolve_payer",
 ]
@@ -80,11 +82,7 @@ class Payer:
             ValidationError: The body breaks the contract. Then nothing changes.
         """
         check_fields(body, (*CHECKS, "identityDocuments"), required=required)
-        details = {
-            name: check(body[name], name)
-            for name, check in CHECKS.items()
-            if name in body
-        }
+        details = check_given(body, CHECKS)
         documents = _read_documents(body.get("identityDocuments", []))
         self.details.update(details)
         self.identity_documents += documents
@@ -102,14 +100,17 @@ class Payer:
 
 
 @attrs.define
-class Payers(Store[Payer]):
+class Payers:
     """The records of payers. Which payers exist is in `FakeState.payer_ids`.
 
     Attributes:
+        by_id: The records so far. A payer that was added by its ID alone gets one when
+            `ensure_payer` is called.
         created: IDs of the payers that requests created, oldest first, deleted ones
             included.
     """
 
+    by_id: dict[UUID, Payer] = attrs.field(factory=dict, init=False)
     created: deque[UUID] = attrs.field(factory=deque, init=False)
 
 
@@ -124,15 +125,15 @@ class Owned(Record, Protocol):
 T = TypeVar("T", bound=Owned)
 
 
-def payer_of(state: FakeState, payer_id: UUID) -> Payer:
-    """Return the record of an existing payer.
+def ensure_payer(state: FakeState, payer_id: UUID) -> Payer:
+    """Return the record of an existing payer, and create it if there is none yet.
 
     Args:
         state: State of the fake.
         payer_id: ID of the payer.
 
     Returns:
-        The record, a new one for a payer that was added by its ID alone.
+        The record.
     """
     payers = state.of(Payers).by_id
     if payer_id not in payers:
@@ -161,7 +162,7 @@ def resolve_payer(state: FakeState, value: object, name: str) -> Payer:
     if payer_id not in state.payer_ids:
         msg = f"{name}.id must be the ID of an existing payer"
         raise ValidationError(msg)
-    return payer_of(state, payer_id)
+    return ensure_payer(state, payer_id)
 
 
 def query_payer(request: ApiRequest, state: FakeState) -> UUID:
@@ -251,7 +252,7 @@ def _read_documents(value: object) -> list[dict[str, object]]:
     return documents
 
 
-CHECKS: Mapping[str, Callable[[object, str], object]] = {
+CHECKS: Mapping[str, Check] = {
     "contact": _check_contact,
     "businessName": check_text,
     "businessAddress": check_address,

@@ -15,14 +15,15 @@ from plastiq_async.testing._models.recipients import Recipients
 from plastiq_async.testing._state import FakeState
 from plastiq_async.testing._store import Store
 
-__all__ = ["CENT", "PaymentIntent", "PaymentIntents"]
+__all__ = ["CENT", "PaymentIntent", "PaymentIntents", "money"]
 
 CENT = Decimal("0.01")
 CARD_RATE = Decimal("0.0285")
 LIFETIME = timedelta(minutes=5)
 DELIVERY = timedelta(days=3)
 
-# The vendor's guide names them; of the second one only the beginning.
+# The guide names `DELIVERY_EXPIRATION_BLOCK` and a code that begins with
+# `TEXAS_COMPLIANC`; the rest is made up.
 EXPIRED = {
     "code": "DELIVERY_EXPIRATION_BLOCK",
     "message": "The payment intent has expired",
@@ -37,6 +38,18 @@ DELETED = {
 }
 
 
+def money(value: Decimal) -> dict[str, object]:
+    """Return an amount as the API shows it.
+
+    Args:
+        value: The amount, in US dollars.
+
+    Returns:
+        The amount with its currency.
+    """
+    return {"value": value, "currency": "USD"}
+
+
 @attrs.define(kw_only=True)
 class PaymentIntent:
     """A payment intent.
@@ -47,8 +60,7 @@ class PaymentIntent:
         recipient_id: Recipient who is to be paid.
         payment_method_id: Payment method that is to be charged.
         by_card: Whether the payment method is a card.
-        target_amount: What the recipient gets.
-        currency: Currency of the amount.
+        target_amount: What the recipient gets, in US dollars.
         details: What the recipient needs to credit the payment. Not in the repr.
         created_at: Time of creation by the fake's clock, in UTC.
         captured: Whether it has been paid.
@@ -60,7 +72,6 @@ class PaymentIntent:
     payment_method_id: UUID
     by_card: bool
     target_amount: Decimal
-    currency: str = "USD"
     details: dict[str, object] = attrs.field(factory=dict, repr=False)
     created_at: datetime
     captured: bool = False
@@ -91,22 +102,11 @@ class PaymentIntent:
             return []
         return [
             {
-                "amount": self.money(self.service_fee),
+                "amount": money(self.service_fee),
                 "type": "PLASTIQ_SERVICE_FEE",
                 "rate": f"{CARD_RATE:.2%}",
             }
         ]
-
-    def money(self, value: Decimal) -> dict[str, object]:
-        """Return an amount as the API shows it.
-
-        Args:
-            value: The amount.
-
-        Returns:
-            The amount with the currency of the payment intent.
-        """
-        return {"value": value, "currency": self.currency}
 
     def status(self, state: FakeState) -> str:
         """Return the status at this moment.
@@ -140,8 +140,8 @@ class PaymentIntent:
         return {
             "id": str(self.id),
             "fees": self.fees(),
-            "sourceAmount": self.money(self.source_amount),
-            "targetAmount": self.money(self.target_amount),
+            "sourceAmount": money(self.source_amount),
+            "targetAmount": money(self.target_amount),
             "paymentMethod": {"id": str(self.payment_method_id)},
             "recipient": {"id": str(self.recipient_id)},
             "payer": {"id": str(self.payer_id)},

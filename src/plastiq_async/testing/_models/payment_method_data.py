@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import TypeAlias
+from collections.abc import Mapping
 
 import attrs
 
 from plastiq_async.testing._checks import check_fields, require_object
 from plastiq_async.testing._errors import ApiError, ValidationError
-from plastiq_async.testing._party_checks import check_address, check_pattern, check_text
+from plastiq_async.testing._party_checks import (
+    Check,
+    check_address,
+    check_given,
+    check_text,
+    matches,
+)
 from plastiq_async.testing._state import FakeState
 
 __all__ = ["Kind", "check_data", "check_expiry", "find_kind"]
-
-Check: TypeAlias = Callable[[object, str], object]
-"""A check of a value, which gets the dotted name of its field, too."""
-
-
-def _form(pattern: str, kind: str) -> Check:
-    return partial(check_pattern, pattern=pattern, kind=kind)
 
 
 @attrs.frozen(kw_only=True)
@@ -44,10 +41,10 @@ KINDS = {
     "CARD": Kind(
         create={
             "cardHolderName": check_text,
-            "accountNumber": _form("[0-9]{12,19}", "12 to 19 digits"),
-            "cvv": _form("[0-9]{3,4}", "3 or 4 digits"),
-            "expirationMonth": _form("0[1-9]|1[0-2]", "two digits from 01 to 12"),
-            "expirationYear": _form("[0-9]{4}", "four digits"),
+            "accountNumber": matches("[0-9]{12,19}", "12 to 19 digits"),
+            "cvv": matches("[0-9]{3,4}", "3 or 4 digits"),
+            "expirationMonth": matches("0[1-9]|1[0-2]", "two digits from 01 to 12"),
+            "expirationYear": matches("[0-9]{4}", "four digits"),
             "billingAddress": check_address,
         },
         update=(
@@ -61,9 +58,9 @@ KINDS = {
     "BANK_ACCOUNT": Kind(
         create={
             "accountHolderName": check_text,
-            "accountNumber": _form("[0-9]{4,17}", "4 to 17 digits"),
-            "routingNumber": _form("[0-9]{8,9}", "8 or 9 digits"),
-            "accountType": _form("CHECKING|SAVINGS", "one of: CHECKING, SAVINGS"),
+            "accountNumber": matches("[0-9]{4,17}", "4 to 17 digits"),
+            "routingNumber": matches("[0-9]{8,9}", "8 or 9 digits"),
+            "accountType": matches("CHECKING|SAVINGS", "one of: CHECKING, SAVINGS"),
             "billingAddress": check_address,
         },
         update=("accountHolderName", "routingNumber"),
@@ -109,9 +106,7 @@ def check_data(
     """
     data = require_object(value, "data")
     check_fields(data, checks, parent="data", required=required)
-    for name, field in data.items():
-        checks[name](field, f"data.{name}")
-    return data
+    return check_given(data, checks, "data.")
 
 
 def check_expiry(data: Mapping[str, object], state: FakeState) -> None:

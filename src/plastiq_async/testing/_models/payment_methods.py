@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -13,12 +12,13 @@ import attrs
 from plastiq_async.testing._checks import check_fields, require_object
 from plastiq_async.testing._errors import ApiError
 from plastiq_async.testing._json import write_time
-from plastiq_async.testing._models.payers import payer_of, resolve_payer
+from plastiq_async.testing._models.payers import ensure_payer, resolve_payer
 from plastiq_async.testing._models.payment_method_data import (
     check_data,
     check_expiry,
     find_kind,
 )
+from plastiq_async.testing._rate_limit import count_event
 from plastiq_async.testing._state import FakeState
 from plastiq_async.testing._store import Store
 
@@ -91,7 +91,7 @@ class PaymentMethod:
         address = require_object(self.data["billingAddress"], "billingAddress")
         place = str(address["state"]).strip().upper()
         in_texas = self.type == "CARD" and place in {"TX", "TEXAS"}
-        return in_texas and not payer_of(state, self.payer_id).identity_documents
+        return in_texas and not ensure_payer(state, self.payer_id).identity_documents
 
     def to_json(self, state: FakeState) -> dict[str, object]:
         """Return the payment method as the API shows it.
@@ -147,11 +147,8 @@ class PaymentMethods(Store[PaymentMethod]):
         times = self.cards_added.setdefault(payer_id, deque(maxlen=CARDS_PER_DAY))
         if len(self.cards_added) > state.history:
             del self.cards_added[next(iter(self.cards_added))]
-        if len(times) == CARDS_PER_DAY and state.now < (end := times[0] + DAY):
-            seconds = math.ceil((end - state.now).total_seconds())
-            msg = f"payer has added {CARDS_PER_DAY} cards in 24 hours"
-            raise ApiError(429, msg, headers={"Retry-After": str(seconds)})
-        times.append(state.now)
+        msg = f"payer has added {CARDS_PER_DAY} cards in 24 hours"
+        count_event(times, state.now, DAY, msg)
 
 
 def create_payment_method(
@@ -174,7 +171,7 @@ def create_payment_method(
     payer = resolve_payer(state, body["payer"], "payer")
     kind = find_kind(body)
     required = tuple(name for name in kind.create if name not in kind.optional)
-    data = dict(check_data(body["data"], kind.create, required))
+    data = check_data(body["data"], kind.create, required)
     methods = state.of(PaymentMethods)
     if body["type"] == "CARD":
         check_expiry(data, state)

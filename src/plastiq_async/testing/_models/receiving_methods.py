@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 from plastiq_async.testing._checks import check_fields, require_object
 from plastiq_async.testing._errors import ValidationError
-from plastiq_async.testing._party_checks import check_address, check_pattern, check_text
+from plastiq_async.testing._party_checks import (
+    Check,
+    check_address,
+    check_given,
+    check_text,
+    matches,
+)
 
 __all__ = ["check_receiving_method"]
 
-# Pattern and description of the fields that differ, by `type`.
-FORMATS = {
+check_name = partial(check_text, longest=35)
+
+# Check of each field besides `type`, by `type`.
+CHECKS: Mapping[str, Mapping[str, Check]] = {
     "ACH": {
-        "accountNumber": ("[0-9]{6,17}", "6 to 17 digits"),
-        "routingNumber": ("[0-9]{9}", "9 digits"),
+        "accountNumber": matches("[0-9]{6,17}", "6 to 17 digits"),
+        "routingNumber": matches("[0-9]{9}", "9 digits"),
+        "beneficiaryName": check_name,
     },
     "EFT": {
-        "accountNumber": ("[0-9]{1,17}", "1 to 17 digits"),
-        "routingNumber": ("[0-9]{8,9}", "8 or 9 digits"),
+        "accountNumber": matches("[0-9]{1,17}", "1 to 17 digits"),
+        "routingNumber": matches("[0-9]{8,9}", "8 or 9 digits"),
+        "beneficiaryName": check_name,
     },
     "WIRE": {
-        "accountNumber": ("[0-9A-Za-z]{1,35}", "1 to 35 letters and digits"),
-        "routingNumber": ("[0-9A-Za-z]{8,11}", "8 to 11 letters and digits"),
-        "country": ("US", "US"),
+        "accountNumber": matches("[0-9A-Za-z]{1,35}", "1 to 35 letters and digits"),
+        "routingNumber": matches("[0-9A-Za-z]{8,11}", "8 to 11 letters and digits"),
+        "country": matches("US", "US"),
+        "beneficiaryName": check_name,
     },
 }
-LONGEST_NAME = 35
 
 
 def check_receiving_method(value: object, name: str) -> dict[str, object]:
@@ -46,22 +59,12 @@ def check_receiving_method(value: object, name: str) -> dict[str, object]:
     if kind == "CHECK":
         address = {field: method[field] for field in method if field != "type"}
         return {"type": kind, **check_address(address, name)}
-    formats = FORMATS.get(kind) if isinstance(kind, str) else None
-    if formats is None:
+    checks = CHECKS.get(kind) if isinstance(kind, str) else None
+    if checks is None:
         msg = f"{name}.type must be one of: ACH, CHECK, EFT, WIRE"
         raise ValidationError(msg)
-    fields = ("type", "beneficiaryName", *formats)
+    fields = ("type", *checks)
     check_fields(method, fields, parent=name, required=fields)
-    shown: dict[str, object] = {"type": kind}
-    for field, (pattern, description) in formats.items():
-        text = check_pattern(
-            method[field], f"{name}.{field}", pattern=pattern, kind=description
-        )
-        if field == "accountNumber":
-            shown["accountLastFour"] = text[-4:]
-        else:
-            shown[field] = text
-    shown["beneficiaryName"] = check_text(
-        method["beneficiaryName"], f"{name}.beneficiaryName", longest=LONGEST_NAME
-    )
-    return shown
+    shown = check_given(method, checks, f"{name}.")
+    number = str(shown.pop("accountNumber"))
+    return {"type": kind, "accountLastFour": number[-4:], **shown}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
-from typing import Any
 from uuid import UUID, uuid4
 
 import attrs
@@ -18,29 +17,22 @@ from plastiq_async.testing._models.payers import resolve_payer
 from plastiq_async.testing._models.receiving_methods import check_receiving_method
 from plastiq_async.testing._party_checks import (
     RECIPIENT_ADDRESS,
+    Check,
     check_address,
     check_contact,
+    check_given,
     check_text,
 )
 from plastiq_async.testing._state import FakeState
 from plastiq_async.testing._store import Store
 
-__all__ = [
-    "Recipient",
-    "Recipients",
-    "change_recipient",
-    "create_recipient",
-    "scope_of",
-]
+__all__ = ["Recipient", "Recipients", "create_recipient", "scope_of"]
 
-# Attribute and check of each field that can be changed later.
-CHANGEABLE: dict[str, tuple[str, Callable[[object, str], object]]] = {
-    "businessName": ("business_name", check_text),
-    "businessAddress": (
-        "business_address",
-        partial(check_address, required=RECIPIENT_ADDRESS),
-    ),
-    "contact": ("contact", partial(check_contact, required=("email",))),
+# Check of each field that can be changed later.
+CHANGEABLE: Mapping[str, Check] = {
+    "businessName": check_text,
+    "businessAddress": partial(check_address, required=RECIPIENT_ADDRESS),
+    "contact": partial(check_contact, required=("email",)),
 }
 
 
@@ -51,10 +43,9 @@ class Recipient:
     Attributes:
         id: ID of the recipient.
         payer_id: The only payer who can pay the recipient, or None for any.
-        business_name: Name. Not in the repr.
         category_id: ID of the category.
-        business_address: Address, as received. Not in the repr.
-        contact: Contact, as received. Not in the repr.
+        details: The name, the address and the contact, as they were sent. Not in the
+            repr.
         receiving_method: Receiving method, without its account number. Not in the
             repr.
         created_at: Time of creation by the fake's clock, in UTC.
@@ -62,22 +53,41 @@ class Recipient:
 
     id: UUID
     payer_id: UUID | None = None
-    business_name: str = attrs.field(repr=False)
     category_id: UUID
-    business_address: dict[str, object] = attrs.field(repr=False)
-    contact: dict[str, object] = attrs.field(repr=False)
+    details: dict[str, object] = attrs.field(repr=False)
     receiving_method: dict[str, object] = attrs.field(repr=False)
     created_at: datetime
+
+    def payable_by(self, payer_id: UUID | None) -> bool:
+        """Return whether a payer can see and pay the recipient.
+
+        Args:
+            payer_id: ID of the payer, or None if a request names none.
+
+        Returns:
+            Whether the recipient is for any payer, or for this one.
+        """
+        return self.payer_id in {None, payer_id}
+
+    def change(self, body: Mapping[str, object]) -> None:
+        """Adopt what a body gives; a contact or an address replaces the old one.
+
+        Args:
+            body: The body. A payer in it changes nothing.
+
+        Raises:
+            ValidationError: The body breaks the contract. Nothing has changed.
+        """
+        check_fields(body, (*CHANGEABLE, "payer"))
+        self.details.update(check_given(body, CHANGEABLE))
 
     def to_json(self) -> dict[str, object]:
         """Return the recipient as the API shows it."""
         scope = {} if self.payer_id is None else {"payer": {"id": str(self.payer_id)}}
         return {
             "id": str(self.id),
-            "businessName": self.business_name,
+            **self.details,
             "categoryId": str(self.category_id),
-            "businessAddress": self.business_address,
-            "contact": self.contact,
             "receivingMethod": self.receiving_method,
             "createdAt": write_time(self.created_at),
             "status": "ACTIVE",
@@ -115,44 +125,10 @@ def create_recipient(
         receiving_method=check_receiving_method(
             body["receivingMethod"], f"{prefix}receivingMethod"
         ),
+        details=check_given(body, CHANGEABLE, prefix),
         created_at=state.now,
-        **_read(body, CHANGEABLE, prefix),
     )
     return state.of(Recipients).add(recipient, limit=state.history)
-
-
-def change_recipient(
-    state: FakeState, recipient: Recipient, body: Mapping[str, object]
-) -> Recipient:
-    """Change what a body gives; a contact or an address replaces the old one.
-
-    Args:
-        state: State of the fake.
-        recipient: The recipient.
-        body: The body. A payer in it changes nothing.
-
-    Returns:
-        The changed recipient.
-
-    Raises:
-        ValidationError: The body breaks the contract. Nothing has changed.
-    """
-    check_fields(body, (*CHANGEABLE, "payer"))
-    given = [field for field in CHANGEABLE if field in body]
-    changed = attrs.evolve(recipient, **_read(body, given))
-    state.of(Recipients).by_id[recipient.id] = changed
-    return changed
-
-
-def _read(
-    body: Mapping[str, object], fields: Iterable[str], prefix: str = ""
-) -> dict[str, Any]:
-    """Return the attributes of a recipient that these fields of a body give."""
-    values = {}
-    for field in fields:
-        attribute, check = CHANGEABLE[field]
-        values[attribute] = check(body[field], f"{prefix}{field}")
-    return values
 
 
 def _category_id(state: FakeState, body: Mapping[str, object], prefix: str) -> UUID:

@@ -7,8 +7,8 @@ from uuid import uuid4
 from plastiq_async.testing._models.payers import (
     Payer,
     Payers,
+    ensure_payer,
     forget_payer,
-    payer_of,
 )
 from plastiq_async.testing._routing import (
     ApiRequest,
@@ -100,7 +100,7 @@ def _find(request: ApiRequest, state: FakeState) -> Payer:
     payer_id = request.path_uuid("id")
     if payer_id not in state.payer_ids:
         raise NotFoundError
-    return payer_of(state, payer_id)
+    return ensure_payer(state, payer_id)
 
 
 ROUTES = (

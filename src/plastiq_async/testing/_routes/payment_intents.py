@@ -10,12 +10,14 @@ from plastiq_async.testing._models.payment_intents import (
     CENT,
     PaymentIntent,
     PaymentIntents,
+    money,
 )
 from plastiq_async.testing._models.payment_methods import PaymentMethods
 from plastiq_async.testing._models.recipients import (
     Recipient,
     Recipients,
     create_recipient,
+    scope_of,
 )
 from plastiq_async.testing._party_checks import check_texts
 from plastiq_async.testing._routing import (
@@ -105,15 +107,13 @@ def resolve_recipient(state: FakeState, value: object, payer_id: UUID) -> Recipi
     recipient = require_object(value, "recipient")
     if "id" in recipient:
         found = state.of(Recipients).resolve(recipient, "recipient")
-        if found.payer_id not in {None, payer_id}:
+        if not found.payable_by(payer_id):
             msg = "recipient.id must be a recipient that the payer can pay"
             raise ValidationError(msg)
         return found
-    if "payer" in recipient:
-        scope = resolve_payer(state, recipient["payer"], "recipient.payer")
-        if scope.id != payer_id:
-            msg = "recipient.payer.id must be the payer"
-            raise ValidationError(msg)
+    if scope_of(state, recipient, "recipient.") not in {None, payer_id}:
+        msg = "recipient.payer.id must be the payer"
+        raise ValidationError(msg)
     return create_recipient(state, recipient, "recipient")
 
 
@@ -192,7 +192,7 @@ def update(request: ApiRequest, state: FakeState) -> ApiResponse:
         raise NotFoundError
     body = request.body
     check_fields(body, UPDATE_FIELDS)
-    unchanged = intent.money(intent.target_amount)
+    unchanged = money(intent.target_amount)
     target_amount = check_amount(body.get("targetAmount", unchanged), "targetAmount")
     details = check_details(body.get("details", intent.details), "details")
     require_object(body.get("metadata", {}), "metadata")

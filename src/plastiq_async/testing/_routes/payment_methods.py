@@ -91,7 +91,7 @@ def update(request: ApiRequest, state: FakeState) -> ApiResponse:
         msg = "type must be that of the payment method"
         raise ValidationError(msg)
     checks = {name: kind.create[name] for name in (*kind.update, *kind.change_needs)}
-    data = dict(check_data(request.body["data"], checks, kind.change_needs))
+    data = check_data(request.body["data"], checks, kind.change_needs)
     for name in kind.change_needs:
         del data[name]
     if not data:

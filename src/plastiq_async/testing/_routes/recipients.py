@@ -8,7 +8,6 @@ from plastiq_async.testing._models.payers import query_payer
 from plastiq_async.testing._models.recipients import (
     Recipient,
     Recipients,
-    change_recipient,
     create_recipient,
     scope_of,
 )
@@ -33,7 +32,7 @@ def _query_scope(request: ApiRequest, state: FakeState) -> UUID | None:
 def _find(request: ApiRequest, state: FakeState, payer_id: UUID | None) -> Recipient:
     """Return the recipient that the path names, if this payer may see it."""
     recipient = state.of(Recipients).find(request.path_uuid("id"))
-    if recipient.payer_id not in {None, payer_id}:
+    if not recipient.payable_by(payer_id):
         raise NotFoundError
     return recipient
 
@@ -87,8 +86,8 @@ def update(request: ApiRequest, state: FakeState) -> ApiResponse:
     """
     body = request.body
     recipient = _find(request, state, scope_of(state, body))
-    changed = change_recipient(state, recipient, body)
-    return ApiResponse(changed.to_json())
+    recipient.change(body)
+    return ApiResponse(recipient.to_json())
 
 
 def delete(request: ApiRequest, state: FakeState) -> ApiResponse:
@@ -126,11 +125,7 @@ def list_(request: ApiRequest, state: FakeState) -> ApiResponse:
     payer_id = _query_scope(request, state)
     # A stable sort, for which False comes first.
     listed = sorted(
-        (
-            r
-            for r in state.of(Recipients).by_id.values()
-            if r.payer_id in {None, payer_id}
-        ),
+        (r for r in state.of(Recipients).by_id.values() if r.payable_by(payer_id)),
         key=lambda recipient: recipient.payer_id is None,
     )
     return list_page(request, [recipient.to_json() for recipient in listed])
