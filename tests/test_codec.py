@@ -752,6 +752,10 @@ def test_encode_refused(value: object, problem: str) -> None:
         ({"metadata": {"a": float("nan")}}, "a float must be finite"),
         ({"metadata": [float("inf")]}, "a float must be finite"),
         (NOON.replace(tzinfo=None), "a datetime must have a time zone"),
+        (
+            datetime.min.replace(tzinfo=timezone(timedelta(hours=1))),
+            "a datetime must be in the years 1 to 9999",
+        ),
         ([SECRET + "\ud800"], "the body has a lone surrogate"),
     ],
 )

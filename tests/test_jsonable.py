@@ -293,7 +293,7 @@ def check_refused(value: object, problem: str) -> None:
         (NOON.replace(tzinfo=None), "a datetime must have a time zone @ $"),
         (
             {"a": datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))},
-            "date value out of range @ $[...]",
+            "a datetime must be in the years 1 to 9999 in UTC @ $[...]",
         ),
     ],
 )

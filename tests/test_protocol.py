@@ -33,6 +33,7 @@ from plastiq_async.errors import APIResponseError, APIStatusError
 from plastiq_async.models import (
     ClientSecret,
     CreateClientSecret,
+    Page,
     PaymentMethod,
     ResponseInfo,
     StatusReason,
@@ -505,6 +506,25 @@ def test_quotes_in_a_result() -> None:
     masked = StatusReason(code="(masked)", message=f"card (masked) of {RETURNED}")
     assert shown[True] == (masked, StatusReason())
     assert shown[False][0].message == f"card {PAN} of {RETURNED}"
+
+
+def test_token_in_a_result() -> None:
+    """Where the server explains a status, it may repeat the token, on any page."""
+    message = f"token\n{TOKEN}{'.' * 1000}"
+    one = {"id": str(RETURNED), "statusReasons": [{"message": message}]}
+    kinds: list[tuple[Any, object]] = [
+        (PaymentMethod, one),
+        (Page[PaymentMethod], {"data": [one, {"id": str(SENT)}]}),
+    ]
+    for kind, body in kinds:
+        operation = make_operation(result=kind)
+        content = json.dumps(body).encode()
+        result = read_result(operation, content, INFO, token=TOKEN)
+        first = result.data[0] if kind is not PaymentMethod else result
+        shown = first.status_reasons[0].message
+        assert shown.startswith("token (access token)...")
+        assert len(shown) < len(message)
+        assert TOKEN not in repr(result)
 
 
 @attrs.frozen(kw_only=True)

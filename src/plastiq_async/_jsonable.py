@@ -86,8 +86,7 @@ def _convert(value: Any, path: str) -> Jsonable:
     if write := find_writer(kind, _WRITERS):
         try:
             return write(value)
-        except (ValueError, OverflowError) as error:
-            # Our own texts, and that of datetime about years before 1 or after 9999.
+        except ValueError as error:
             raise InvalidArgumentError(f"{error} @ {path}") from None
     if isinstance(value, (list, tuple)):
         return [_convert(item, f"{path}[{index}]") for index, item in enumerate(value)]

@@ -98,7 +98,8 @@ class Pipeline:
         try:
             # Again, since middleware can return a response of its own.
             _check_status(call, response)
-            return read_result(operation, response.content, _info(call, response))
+            info = _info(call, response)
+            return read_result(operation, response.content, info, token=call.token)
         except PlastiqError as error:
             call.result_lost()
             describe(error, call)

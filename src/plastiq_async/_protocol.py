@@ -7,9 +7,10 @@ responses of gateways in front of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http import HTTPStatus
 from types import NoneType
 from typing import TYPE_CHECKING, Any, cast
@@ -134,12 +135,9 @@ def status_error(
     fields = body if isinstance(body, dict) else {}
 
     def text(value: object) -> str | None:
-        """Return a text of the server as one line, without secrets of ours."""
         if not isinstance(value, str):
             return None
-        if token:
-            value = value.replace(token, "(access token)")
-        return printable(mask(value, secrets)) or None
+        return _clean(value, token, secrets) or None
 
     def details(value: object) -> tuple[str, ...]:
         items = value[:_MOST_DETAILS] if isinstance(value, list) else []
@@ -159,27 +157,43 @@ def status_error(
     return error
 
 
-def _mask_reasons(result: Any, secrets: Collection[str]) -> Any:
-    """Return `result`, whose status reasons do not quote `secrets`.
+def _clean(text: str, token: str, secrets: Collection[str]) -> str:
+    """Return a text of the server as one line, without secrets of ours."""
+    if token:
+        text = text.replace(token, "(access token)")
+    return printable(mask(text, secrets))
+
+
+def _clean_reasons(result: Any, clean: Callable[[str], str]) -> Any:
+    """Return `result` with clean status reasons, its own or those of a page's items.
 
     Like the messages of errors, they are the server's own texts.
     """
-    reasons = getattr(result, "status_reasons", ())
-    if not secrets or not reasons:
+    if reasons := getattr(result, "status_reasons", ()):
+        cleaned = [
+            attrs.evolve(
+                reason,
+                code=reason.code and clean(reason.code),
+                message=reason.message and clean(reason.message),
+            )
+            for reason in reasons
+        ]
+        return attrs.evolve(result, status_reasons=tuple(cleaned))
+    items = getattr(result, "data", None)
+    if not isinstance(items, tuple):
         return result
-    masked = [
-        attrs.evolve(
-            reason,
-            code=reason.code and mask(reason.code, secrets),
-            message=reason.message and mask(reason.message, secrets),
-        )
-        for reason in reasons
-    ]
-    return attrs.evolve(result, status_reasons=tuple(masked))
+    return attrs.evolve(
+        result, data=tuple(_clean_reasons(item, clean) for item in items)
+    )
 
 
-def read_result(operation: Operation[T], content: bytes, info: ResponseInfo) -> T:
-    """Return the result of a successful response, or raise an `APIResponseError`."""
+def read_result(
+    operation: Operation[T], content: bytes, info: ResponseInfo, *, token: str = ""
+) -> T:
+    """Return the result of a successful response, or raise an `APIResponseError`.
+
+    The server's explanations in it show neither `token` nor secrets of the request.
+    """
     if operation.result is NoneType:
         return cast("T", None)
     try:
@@ -194,7 +208,8 @@ def read_result(operation: Operation[T], content: bytes, info: ResponseInfo) -> 
         ]
         if not wrong:
             secrets = operation.body.secrets if operation.body else ()
-            return cast("T", _mask_reasons(result, secrets))
+            clean = partial(_clean, token=token, secrets=secrets)
+            return cast("T", _clean_reasons(result, clean))
         problem = f"not the {wrong[0]} that was asked for"
     del content  # crash reporters collect local variables
     msg = f"unexpected response with status {info.status}: {problem}"

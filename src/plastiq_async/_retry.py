@@ -36,6 +36,8 @@ _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 8.0
 _LONGEST_POLL_WAIT = 4.0
 _LONGEST_RETRY_AFTER = 60.0
+# Statuses of a gateway, of a token, or of a request in flight: nothing was decided.
+_TELLS_NOTHING = frozenset({401, 403, _REQUEST_TIMEOUT, _CONFLICT, _THROTTLED})
 # Error codes of a payment that was refused for good.
 _DECLINED = re.compile(r"PAYMENT_METHOD_\w+|PROCESSOR_CHARGE_ERROR")
 
@@ -103,13 +105,13 @@ def describe(error: PlastiqErrorT, call: Call) -> PlastiqErrorT:
     error.method = operation.method
     error.path = operation.path
     error.attempts = call.attempts
-    describe_operation(error, operation, outcome_unknown=call.outcome_unknown)
-    settled = error.next_step == "new_key" or getattr(error, "replayed", False)
-    if operation.idempotency_key is not None and not settled:
-        # Such as "this is paid already", by an attempt whose key the server has lost,
-        # or the refusal of a gateway, which knows nothing of payments.
+    # Without a decline or a replay, a refusal does not settle what came before: it may
+    # be "this is paid already", by an attempt whose key the server has lost, or that of
+    # a gateway, which knows nothing of payments.
+    if operation.idempotency_key is not None and not _settles(error):
         call.unsettled()
     error.outcome_unknown = call.outcome_unknown
+    describe_operation(error, operation, outcome_unknown=call.outcome_unknown)
     if isinstance(error, APIConnectionError):
         error.host = call.defaults.host
     call.described_error = error
@@ -147,15 +149,28 @@ def next_step(
     return "again" if operation.harmless and transient else "fix"
 
 
+def _settles(error: PlastiqError) -> bool:
+    """Tell whether `error` is the definite answer to all attempts with its key."""
+    answer = error if isinstance(error, APIStatusError) else None
+    return answer is not None and (answer.replayed or _is_declined(answer))
+
+
+def _is_declined(error: APIStatusError) -> bool:
+    """Tell whether the payment was refused for good."""
+    status = error.status_code
+    refused = 400 <= status < _SERVER_ERROR and status not in _TELLS_NOTHING  # noqa: PLR2004
+    return refused and bool(error.code and _DECLINED.fullmatch(error.code))
+
+
 def _step_with_key(error: APIStatusError) -> NextStep:
     status = error.status_code
     if status >= _SERVER_ERROR or status in {_REQUEST_TIMEOUT, _CONFLICT, _THROTTLED}:
         # The same key would bring a replayed response again.
         return "reconcile" if error.replayed else "same_key"
+    if _is_declined(error):
+        return "new_key"
     if status in {401, 403} or status < 400:  # noqa: PLR2004 -- 3xx
         return "fix"
-    if error.code and _DECLINED.fullmatch(error.code):
-        return "new_key"
     return "reconcile" if status in {400, 404, 422} else "fix"
 
 

@@ -50,7 +50,10 @@ def check_trace_id(value: object) -> UUID:
 
 
 def check_uuid4(name: str, value: object) -> UUID:
-    """Return `value` as a UUID of version 4; the API ignores any other key silently."""
+    """Return `value` as a UUID of version 4.
+
+    The API silently ignores other trace IDs and idempotency keys.
+    """
     parsed = check_uuid(name, value)
     if parsed.version != 4 or parsed.variant != RFC_4122:  # noqa: PLR2004 -- RFC 9562
         raise InvalidArgumentError(f"{name} must be a UUID of version 4")
@@ -90,6 +93,14 @@ def check_alphanumeric(name: str, value: object, *, least: int, most: int) -> No
 
 def _count(least: int, most: int) -> str:
     return str(least) if least == most else f"{least} to {most}"
+
+
+def check_choice(name: str, value: object, *, choices: tuple[str, ...]) -> None:
+    """Raise unless `value` is one of `choices`."""
+    # isinstance, because an object of another class may compare as it likes.
+    if not isinstance(value, str) or value not in choices:
+        quoted = " or ".join(f'"{choice}"' for choice in choices)
+        raise InvalidArgumentError(f"{name} must be {quoted}")
 
 
 def check_country(name: str, value: object) -> None:

@@ -326,10 +326,10 @@ async def test_deadline_of_each_page(fake: FakeWithWidgets) -> None:
     """The deadline is for one page, however many follow and whatever comes between."""
     # The pages take longer than one deadline, and each far less than its own.
     fake.delay_next(0.5, times=3)
-    async with session_with(fake, timeout=1.4) as session:
-        names = [widget.name async for widget in session.widgets.list(limit=2)]
-        assert names == ["0", "1", "2", "3", "4"]
-        items = aiter(session.widgets.list(limit=1))
+    async with session_with(fake) as session:
+        listing = session.widgets.list(limit=2, timeout=1.4)
+        assert [widget.name async for widget in listing] == ["0", "1", "2", "3", "4"]
+        items = aiter(session.widgets.list(limit=1, timeout=1.4))
         await anext(items)
         fake.delay_next(30)
         with pytest.raises(APITimeoutError):

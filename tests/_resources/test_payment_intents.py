@@ -575,12 +575,8 @@ async def test_over_sockets(transport: str, fake: FakePlastiq) -> None:
     """All methods work on both transports and event loops."""
     parties = await add_parties(fake)
     with in_uvicorn(fake.app) as url:
-        async with PlastiqSession(
-            fake.access_token,
-            base_url=f"{url}/api",
-            transport=transport,  # type: ignore[arg-type]  # one of the names
-            verify=ANY_CONTEXT,
-        ) as session:
+        options = {"base_url": f"{url}/api", "transport": transport}
+        async with fake_session(fake, **options, verify=ANY_CONTEXT) as session:
             created = await create(session, parties, details=DETAILS)
             read = await session.payment_intents.retrieve(created.id, PAYER)
             changed = await session.payment_intents.update(

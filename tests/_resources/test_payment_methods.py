@@ -6,7 +6,6 @@ import json
 import pickle
 from collections.abc import Awaitable, Callable
 from datetime import UTC, timedelta
-from functools import partial
 from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
@@ -604,9 +603,9 @@ on_sockets = pytest.mark.parametrize(
 @on_sockets
 async def test_all_methods(transport: Any, fake: FakePlastiq) -> None:
     """All methods work over a real connection."""
-    make = partial(PlastiqSession, fake.access_token, verify=ANY_CONTEXT)
     with in_uvicorn(fake.app) as url:
-        async with make(base_url=f"{url}/api", transport=transport) as session:
+        options = {"base_url": f"{url}/api", "transport": transport}
+        async with fake_session(fake, **options, verify=ANY_CONTEXT) as session:
             methods = session.payment_methods
             card = await methods.create(PAYER, data=make_card())
             account = await methods.create(PAYER, data=make_bank_account())

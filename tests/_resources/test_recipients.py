@@ -30,6 +30,7 @@ from plastiq_async import (
     ServiceUnavailableError,
 )
 from plastiq_async.testing import FakePlastiq, RecordedRequest
+from tests.support.errors import error_of
 from tests.support.private_texts import assert_untold, texts_of
 from tests.support.recipients import (
     ACCOUNT_NUMBER,
@@ -82,13 +83,6 @@ def calls_of(session: PlastiqSession, some_id: UUID) -> dict[str, Call]:
 READS = ["GET /recipients", "GET /recipients/{id}"]
 WRITES = ["POST /recipients", "PATCH /recipients/{id}"]
 EVERY = [*READS, *WRITES, "DELETE /recipients/{id}"]
-
-
-async def error_of(call: Awaitable[Any]) -> PlastiqError:
-    """Return the error that a call ends in."""
-    with pytest.raises(PlastiqError) as info:
-        await call
-    return info.value
 
 
 def last(fake: FakePlastiq) -> RecordedRequest:
@@ -234,12 +228,8 @@ async def test_list(fake: FakePlastiq, session: PlastiqSession) -> None:
 async def test_sockets(transport: str, fake: FakePlastiq) -> None:
     """All operations work over sockets, with both transports."""
     with in_uvicorn(fake.app) as url:
-        async with PlastiqSession(
-            fake.access_token,
-            base_url=f"{url}/api",
-            transport=transport,  # type: ignore[arg-type]  # one of the names
-            verify=ANY_CONTEXT,
-        ) as session:
+        options = {"base_url": f"{url}/api", "transport": transport}
+        async with fake_session(fake, **options, verify=ANY_CONTEXT) as session:
             made = await create(session, payer_id=fake.payer_id)
             recipients = session.recipients
             assert await recipients.retrieve(made.id, fake.payer_id) == made

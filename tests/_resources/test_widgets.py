@@ -35,6 +35,7 @@ from plastiq_async.middleware import CallInfo, Handler, call_info
 from plastiq_async.testing import RecordedRequest
 from plastiq_async.testing._transport import FakeTransport
 from tests._resources.widgets import SessionWithWidgets, Widget, create_operation
+from tests.support.errors import error_of
 from tests.support.socket_server import Server
 from tests.support.steps import answer, drop
 from tests.support.timing import eventually
@@ -122,13 +123,6 @@ def connect(
     make = partial(make, transport=wiring[1], verify=ANY_CONTEXT)
     with in_uvicorn(spoiler) as url:
         yield partial(make, base_url=f"{url}/api")
-
-
-async def error_of(call: Awaitable[Any]) -> PlastiqError:
-    """Return the error that a call ends in."""
-    with pytest.raises(PlastiqError) as info:
-        await call
-    return info.value
 
 
 def the_request(fake: FakeWithWidgets) -> RecordedRequest:

@@ -31,6 +31,7 @@ from plastiq_async import (
     EndUser,
     Failed,
     Outcome,
+    Page,
     PaymentDetails,
     PlastiqError,
     PlastiqSession,
@@ -48,7 +49,13 @@ from tests.support.echoes import (
     echo_in_reason,
     raw,
 )
-from tests.support.local_variables import STEPS, failures, timeout_for, variables
+from tests.support.local_variables import (
+    STEPS,
+    failures,
+    stop_short,
+    timeout_for,
+    variables,
+)
 from tests.support.private_requests import (
     CALLS,
     PRIVATE_CALLS,
@@ -114,13 +121,6 @@ async def call(session: PlastiqSession, **options: Any) -> list[str]:
 def chatter(connection: Connection, request: Request) -> None:
     """Send more bytes than the Content-Length says; the extra bytes hold a secret."""
     connection.send(response(request, body=BODY) + BODY)
-
-
-def stop_short(connection: Connection, request: Request) -> None:
-    """Send fewer bytes than the Content-Length says, and close the connection."""
-    headers = [("Content-Length", "99")]
-    connection.send(response(request, body=BODY, headers=headers))
-    connection.close()
 
 
 CHUNKED = [("Transfer-Encoding", "chunked")]
@@ -412,6 +412,11 @@ async def test_results(connect: Connect) -> None:
                 told = [repr(result), str(result), repr(result.response)]
                 told += [repr(copy.copy(result))]
                 assert_untold(told, [*PRIVATE, *PRIVATE_VALUES])
+                items = result.data if isinstance(result, Page) else (result,)
+                copies = [
+                    copy.copy(i) for i in items if not isinstance(i, ClientSecret)
+                ]
+                assert not any(value for one in copies for _, value in secrets_of(one))
                 kept = [repr([*result.response.headers.items()])]
                 kept += [pickle.dumps(result).decode("latin-1")]
                 kept += [str(to_jsonable(result))]

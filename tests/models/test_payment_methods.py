@@ -17,6 +17,7 @@ from plastiq_async import (
     InvalidArgumentError,
     PaymentMethod,
 )
+from plastiq_async._codec import structure
 from tests.support.models import make_info
 from tests.support.payment_methods import (
     CARD_NUMBER,
@@ -177,3 +178,11 @@ def test_is_active(status: str | None, active: bool) -> None:
     """Only the status `ACTIVE` is active."""
     method = PaymentMethod(id=UUID(int=1), status=status, response=make_info())
     assert method.is_active is active
+
+
+def test_last_four() -> None:
+    """Of a number that the server sends whole, the last four digits are kept."""
+    card = structure({"last4": CARD_NUMBER}, CardDetails)
+    account = structure({"accountLastFour": "123456789"}, BankAccountDetails)
+    assert card.last4 == CARD_NUMBER[-4:]
+    assert account.account_last_four == "6789"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
 from uuid import uuid4
@@ -11,6 +10,7 @@ import anyio
 
 from plastiq_async import PlastiqSession
 from tests.support.echoes import echo_everything, echo_in_body, echo_in_reason, raw
+from tests.support.errors import frames_of
 from tests.support.private_requests import (
     Call,
     answer_in_full,
@@ -86,18 +86,9 @@ async def failures(
 
 
 def variables(error: BaseException | None) -> Iterator[str]:
-    """Yield the text of a traceback with all local variables of this library's frames.
-
-    The causes and contexts are included, with all of their frames.
-    """
+    """Yield what `frames_of` yields for an error that must be there."""
     assert error is not None
-    first = error.__traceback__
-    while first and "/tests/" in first.tb_frame.f_code.co_filename:
-        first = first.tb_next
-    reported = traceback.TracebackException(
-        type(error), error, first, capture_locals=True
-    )
-    yield from reported.format()
+    yield from frames_of(error)
 
 
 async def create(session: PlastiqSession) -> None:

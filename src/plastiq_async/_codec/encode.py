@@ -86,8 +86,13 @@ def _decimal(value: Decimal) -> str:
 def _datetime(value: datetime) -> str:
     if value.utcoffset() is None:
         raise ValueError("a datetime must have a time zone")
-    text = value.astimezone(UTC).isoformat(timespec="milliseconds")
-    return f"{text.removesuffix('+00:00')}Z"
+    try:
+        text = value.astimezone(UTC).isoformat(timespec="milliseconds")
+        return f"{text.removesuffix('+00:00')}Z"
+    except OverflowError:
+        pass
+    # Raised here because the first error's frame holds the value.
+    raise ValueError("a datetime must be in the years 1 to 9999 in UTC")
 
 
 def finite(value: float) -> float:

@@ -21,7 +21,8 @@ SECRET: Final[dict[str, object]] = {"plastiq_async.secret": True}
 """The field is masked in error messages of the server, and left out by `to_jsonable`.
 
 Set ``repr=False``, too. A request class that checks its arguments needs
-`forget_arguments`, and a result class `forget_secrets_in_copies`.
+`forget_arguments`, and a result class `forget_secrets_in_copies`, except for
+`ClientSecret`, which is nothing but its secret.
 """
 TYPE_IN_PARENT: Final[dict[str, object]] = {"plastiq_async.type_in_parent": True}
 """The `type` that selects the class of the field is a member of the parent object."""

@@ -25,7 +25,7 @@ class Resource:
     Crash reporters collect the local variables in a traceback. So the tracebacks of its
     errors do not contain the frames that hold arguments, such as a mapping with a card
     number that was given in place of a `Card`: the caller's frame is followed by the
-    pipeline's, or is the last one if nothing was sent.
+    pipeline's, or is the last one if an argument was refused or the deadline passed.
     """
 
     def __init_subclass__(cls) -> None:
@@ -38,56 +38,47 @@ class Resource:
         self._pipeline = pipeline
 
 
-class _Trimmed:
-    """Context manager that removes frames with arguments from a traceback.
-
-    Removed are its own block's, and all above the pipeline's.
-    """
-
-    __slots__ = ()
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, _: object, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None:
-            return
-        while traceback and traceback.tb_frame.f_code is not Pipeline.exchange.__code__:
-            traceback = traceback.tb_next
-        error.__traceback__ = traceback
-
-
-_trimmed = _Trimmed()
+def _below_callers(traceback: TracebackType | None) -> TracebackType | None:
+    """Return the part of `traceback` whose frames hold no arguments of the user's."""
+    while traceback and traceback.tb_frame.f_code is not Pipeline.exchange.__code__:
+        traceback = traceback.tb_next
+    return traceback
 
 
 def without_frames(method: Callable[P, T]) -> Callable[P, T]:
     """Return `method`, whose errors show no frame that holds its arguments."""
+    method_async = cast("Callable[P, Awaitable[object]]", method)
 
+    # A bare raise does not add this frame to the traceback again.
     @wraps(method)
     async def call_async(*args: P.args, **kwargs: P.kwargs) -> object:
-        with _trimmed:
-            return await cast("Awaitable[object]", method(*args, **kwargs))
+        try:
+            return await method_async(*args, **kwargs)
+        except BaseException as error:
+            error.__traceback__ = _below_callers(error.__traceback__)
+            raise
 
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        with _trimmed:
+        try:
             return method(*args, **kwargs)
+        except BaseException as error:
+            error.__traceback__ = _below_callers(error.__traceback__)
+            raise
 
     # It must be a coroutine function, too, for tools that make stubs.
     is_async = inspect.iscoroutinefunction(method)
     return cast("Callable[P, T]", call_async) if is_async else call
 
 
-def path_id(name: str, value: UUID | str) -> dict[str, str]:
-    """Return the parameter of a path that ends with the ID `value`."""
-    return {"id": str(check_uuid(name, value))}
+def path_id(value: UUID) -> dict[str, str]:
+    """Return the parameter of a path that contains the ID `value`."""
+    return {"id": str(value)}
 
 
-def payer_query(payer_id: UUID | str) -> dict[str, str]:
+def payer_query(payer_id: UUID) -> dict[str, str]:
     """Return the query that names a payer."""
-    return {"payerId": str(check_uuid("payer_id", payer_id))}
+    return {"payerId": str(payer_id)}
 
 
 def reference(name: str, value: UUID | str) -> dict[str, UUID]:

@@ -90,7 +90,7 @@ class Paginator(AsyncIterable[T], Generic[T]):
 
         Args:
             limit: The most items to return, 1 or more. No page is asked for that is
-                not needed, or with more items than are needed.
+                not needed, or with more items than are needed if the API takes a limit.
 
         Returns:
             The items in order, fewer than `limit` if the listing has fewer.

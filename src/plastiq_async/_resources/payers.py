@@ -94,16 +94,17 @@ class Payers(Resource):
             APIStatusError: The API refused; there is a subclass for each status.
             APIResponseError: The response violates the contract, or is another payer's.
         """
+        payer_id = check_uuid("payer_id", payer_id)
         operation = Operation(
             name="payers.retrieve",
             method="GET",
             path="/payers/{id}",
-            path_params=path_id("payer_id", payer_id),
+            path_params=path_id(payer_id),
             harmless=True,
             # The contract lists no Trace-Id on responses to GET, PATCH and DELETE.
             traced=False,
             result=Payer,
-            expected={"id": check_uuid("payer_id", payer_id)},
+            expected={"id": payer_id},
         )
         return await self._pipeline.run(operation, options)
 
@@ -165,17 +166,18 @@ class Payers(Resource):
         if identity_documents is not None and not identity_documents:
             msg = "identity_documents must not be empty: none can be removed"
             raise InvalidArgumentError(msg)
+        payer_id = check_uuid("payer_id", payer_id)
         operation = Operation(
             name="payers.update",
             method="PATCH",
             path="/payers/{id}",
-            path_params=path_id("payer_id", payer_id),
+            path_params=path_id(payer_id),
             body=_body(contact, business_name, business_address, identity_documents),
             # A second one could undo another writer's change.
             harmless=False,
             traced=False,
             result=Payer,
-            expected={"id": check_uuid("payer_id", payer_id)},
+            expected={"id": payer_id},
         )
         return await self._pipeline.run(operation, options)
 
@@ -203,11 +205,12 @@ class Payers(Resource):
             NotFoundError: There is no such payer.
             APIStatusError: The API refused; there is a subclass for each status.
         """
+        payer_id = check_uuid("payer_id", payer_id)
         operation = Operation(
             name="payers.delete",
             method="DELETE",
             path="/payers/{id}",
-            path_params=path_id("payer_id", payer_id),
+            path_params=path_id(payer_id),
             harmless=True,
             traced=False,
             result=NoneType,

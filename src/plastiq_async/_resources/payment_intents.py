@@ -143,17 +143,19 @@ class PaymentIntents(Resource):
             APIResponseError: The response violates the contract, or is about another
                 payment intent or payer.
         """
+        payment_intent_id = check_uuid("payment_intent_id", payment_intent_id)
+        payer_id = check_uuid("payer_id", payer_id)
         operation = Operation(
             name="payment_intents.retrieve",
             method="GET",
             path="/payment-intents/{id}",
-            path_params=path_id("payment_intent_id", payment_intent_id),
+            path_params=path_id(payment_intent_id),
             query=payer_query(payer_id),
             harmless=True,
             result=PaymentIntent,
             expected={
-                "id": check_uuid("payment_intent_id", payment_intent_id),
-                "payer_id": check_uuid("payer_id", payer_id),
+                "id": payment_intent_id,
+                "payer_id": payer_id,
             },
         )
         return await self._pipeline.run(operation, options)
@@ -207,14 +209,15 @@ class PaymentIntents(Resource):
             amount = check_amount("target_amount", target_amount)
         changes = {"target_amount": amount, "details": details, "metadata": metadata}
         check_change(changes)
+        payment_intent_id = check_uuid("payment_intent_id", payment_intent_id)
         operation = Operation(
             name="payment_intents.update",
             method="PATCH",
             path="/payment-intents/{id}",
-            path_params=path_id("payment_intent_id", payment_intent_id),
+            path_params=path_id(payment_intent_id),
             body=encode_body({"targetAmount": amount, **_purpose(details, metadata)}),
             harmless=False,
             result=PaymentIntent,
-            expected={"id": check_uuid("payment_intent_id", payment_intent_id)},
+            expected={"id": payment_intent_id},
         )
         return await self._pipeline.run(operation, options)

@@ -60,7 +60,7 @@ class PaymentMethods(Resource):
         """Add a card or a bank account to a payer.
 
         The API may have the issuer verify it, and accepts about 30 cards of a payer in
-        24 hours. So the call is sent again only if nothing was sent. If an error has
+        24 hours. So the call is retried only if it was never sent. If an error has
         `outcome_unknown`, look for the payment method with `list` before you try again,
         or the payer may have it twice.
 
@@ -130,15 +130,17 @@ class PaymentMethods(Resource):
             APIStatusError: The API refused; there is a subclass for each status.
             APIResponseError: The response violates the contract.
         """
+        payment_method_id = check_uuid("payment_method_id", payment_method_id)
+        payer_id = check_uuid("payer_id", payer_id)
         operation = Operation(
             name="payment_methods.retrieve",
             method="GET",
             path="/payment-methods/{id}",
-            path_params=path_id("payment_method_id", payment_method_id),
+            path_params=path_id(payment_method_id),
             query=payer_query(payer_id),
             harmless=True,
             result=PaymentMethod,
-            expected={"id": check_uuid("payment_method_id", payment_method_id)},
+            expected={"id": payment_method_id},
         )
         return await self._pipeline.run(operation, options)
 
@@ -154,9 +156,9 @@ class PaymentMethods(Resource):
 
         Only what is set in `data` is sent, and a billing address replaces the whole old
         one. The API has no means against two writers who overwrite each other, and it
-        may have the issuer verify the card again. So the call is sent again only if
-        nothing was sent. If an error has `outcome_unknown`, look with `retrieve` what
-        holds now; the holder's name of a card is not shown.
+        may have the issuer verify the card again. So the call is retried only if it was
+        never sent. If an error has `outcome_unknown`, read the current values with
+        `retrieve`, which does not show a card holder's name.
 
         Args:
             payment_method_id: The payment method's UUID.
@@ -184,15 +186,16 @@ class PaymentMethods(Resource):
             raise InvalidArgumentError("data must be a CardUpdate or BankAccountUpdate")
         names = [field.name for field in attrs.fields(type(data))]
         check_change({name: getattr(data, name) for name in names if name != "cvv"})
+        payment_method_id = check_uuid("payment_method_id", payment_method_id)
         operation = Operation(
             name="payment_methods.update",
             method="PATCH",
             path="/payment-methods/{id}",
-            path_params=path_id("payment_method_id", payment_method_id),
+            path_params=path_id(payment_method_id),
             body=_encode(kind, data, payer_id),
             harmless=False,
             result=PaymentMethod,
-            expected={"id": check_uuid("payment_method_id", payment_method_id)},
+            expected={"id": payment_method_id},
         )
         return await self._pipeline.run(operation, options)
 
@@ -218,11 +221,12 @@ class PaymentMethods(Resource):
             APIStatusError: The API refused; there is a subclass for each status.
             APIResponseError: The response violates the contract.
         """
+        payment_method_id = check_uuid("payment_method_id", payment_method_id)
         operation = Operation(
             name="payment_methods.delete",
             method="DELETE",
             path="/payment-methods/{id}",
-            path_params=path_id("payment_method_id", payment_method_id),
+            path_params=path_id(payment_method_id),
             harmless=True,
             # The contract lists no Trace-Id for its responses.
             traced=False,
@@ -252,6 +256,7 @@ class PaymentMethods(Resource):
         Raises:
             InvalidArgumentError: An argument is not valid.
         """
+        payer_id = check_uuid("payer_id", payer_id)
         operation = Operation(
             name="payment_methods.list",
             method="GET",

@@ -112,17 +112,19 @@ class Payments(Resource):
             APIStatusError: The API refused; there is a subclass for each status.
             APIResponseError: The response violates the contract.
         """
+        payment_id = check_uuid("payment_id", payment_id)
+        payer_id = check_uuid("payer_id", payer_id)
         operation = Operation(
             name="payments.retrieve",
             method="GET",
             path="/payments/{id}",
-            path_params=path_id("payment_id", payment_id),
+            path_params=path_id(payment_id),
             query=payer_query(payer_id),
             harmless=True,
             result=Payment,
             expected={
-                "id": check_uuid("payment_id", payment_id),
-                "payer_id": check_uuid("payer_id", payer_id),
+                "id": payment_id,
+                "payer_id": payer_id,
             },
         )
         return await self._pipeline.run(operation, options)
@@ -162,11 +164,12 @@ class Payments(Resource):
                 408, 409 and 5xx, the payment may have been refunded.
             APIResponseError: The response violates the contract; likewise.
         """
+        payment_id = check_uuid("payment_id", payment_id)
         operation = Operation(
             name="payments.refund",
             method="POST",
             path="/payments/{id}/refunds",
-            path_params=path_id("payment_id", payment_id),
+            path_params=path_id(payment_id),
             body=encode_body({"payerId": check_uuid("payer_id", payer_id)}),
             harmless=False,
             result=PaymentRefund,
@@ -199,6 +202,7 @@ class Payments(Resource):
             InvalidArgumentError: An argument is not valid. A page that fails raises the
                 errors of `retrieve`.
         """
+        payer_id = check_uuid("payer_id", payer_id)
         operation = Operation(
             name="payments.list",
             method="GET",

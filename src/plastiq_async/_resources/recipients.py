@@ -29,7 +29,7 @@ from plastiq_async.models.recipients import (
 
 
 def _scope(payer_id: UUID | str | None) -> dict[str, str]:
-    return {} if payer_id is None else payer_query(payer_id)
+    return {} if payer_id is None else payer_query(check_uuid("payer_id", payer_id))
 
 
 class Recipients(Resource):
@@ -129,15 +129,16 @@ class Recipients(Resource):
             APIResponseError: The response violates the contract, or is about another
                 recipient.
         """
+        recipient_id = check_uuid("recipient_id", recipient_id)
         operation = Operation(
             name="recipients.retrieve",
             method="GET",
             path="/recipients/{id}",
-            path_params=path_id("recipient_id", recipient_id),
+            path_params=path_id(recipient_id),
             query=_scope(payer_id),
             harmless=True,
             result=Recipient,
-            expected={"id": check_uuid("recipient_id", recipient_id)},
+            expected={"id": recipient_id},
         )
         return await self._pipeline.run(operation, options)
 
@@ -203,15 +204,16 @@ class Recipients(Resource):
             "contact": contact,
             "payer": None if payer_id is None else reference("payer_id", payer_id),
         }
+        recipient_id = check_uuid("recipient_id", recipient_id)
         operation = Operation(
             name="recipients.update",
             method="PATCH",
             path="/recipients/{id}",
-            path_params=path_id("recipient_id", recipient_id),
+            path_params=path_id(recipient_id),
             body=encode_body(body),
             harmless=False,
             result=Recipient,
-            expected={"id": check_uuid("recipient_id", recipient_id)},
+            expected={"id": recipient_id},
         )
         return await self._pipeline.run(operation, options)
 
@@ -240,11 +242,12 @@ class Recipients(Resource):
             NotFoundError: There is no such recipient, or it is scoped to another payer.
             APIStatusError: The API refused; there is a subclass for each status.
         """
+        recipient_id = check_uuid("recipient_id", recipient_id)
         operation = Operation(
             name="recipients.delete",
             method="DELETE",
             path="/recipients/{id}",
-            path_params=path_id("recipient_id", recipient_id),
+            path_params=path_id(recipient_id),
             query=_scope(payer_id),
             harmless=True,
             result=NoneType,

@@ -6,8 +6,6 @@ from uuid import UUID
 
 import attrs
 
-from plastiq_async._operation import Operation
-from plastiq_async._pipeline import Pipeline
 from plastiq_async._resources.base import without_frames
 from plastiq_async._resources.paginator import Paginator
 from plastiq_async.models.common import CallOptions
@@ -31,11 +29,6 @@ class UnpagedListing(Paginator[T]):
     A server that ignores the offset returns the same items again, so a page that begins
     with an item already seen ends the listing and is not yielded.
     """
-
-    def __init__(
-        self, pipeline: Pipeline, operation: Operation[Page[T]], options: CallOptions
-    ) -> None:
-        super().__init__(pipeline, operation, options)
 
     def _iterate(self, most: int) -> AsyncIterator[Page[T]]:
         return _NewPages(super()._iterate(most))

@@ -201,7 +201,7 @@ async def _read_response(
     )
     # Any header is valid in it; httpx would try several encodings.
     copy.headers.encoding = "iso-8859-1"
-    # What `read` would set, through httpx's decoders and at a tenth of a call's cost.
+    # As `read` would set it, which takes a tenth of a call's time in httpx's decoders.
     copy._content = content  # noqa: SLF001 -- see above
     copy.is_stream_consumed = copy.is_closed = True
     return copy

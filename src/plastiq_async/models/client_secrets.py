@@ -1,16 +1,20 @@
 """The models of ``POST /client-secrets``."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID
 
 import attrs
 
 from plastiq_async._codec import NOT_EMPTY, derived
 from plastiq_async._secrets import SECRET
-from plastiq_async._validate import check_trace_id, check_uuid
-from plastiq_async.errors import InvalidArgumentError
-from plastiq_async.models.common import EndUser, ResponseInfo, check_end_user
+from plastiq_async._validate import check_choice, check_trace_id, check_uuid
+from plastiq_async.models.common import (
+    EndUser,
+    ResponseInfo,
+    check_end_user,
+    checked_by,
+)
 
 __all__ = ["ClientSecret", "ClientSecretType", "CreateClientSecret"]
 
@@ -48,16 +52,12 @@ class CreateClientSecret:
     """
 
     payer_id: UUID = attrs.field(converter=_payer_id)
-    type: ClientSecretType = attrs.field(default="CARD")
+    type: ClientSecretType = attrs.field(
+        default="CARD",
+        validator=checked_by(check_choice, choices=get_args(ClientSecretType)),
+    )
     end_user: EndUser | None = attrs.field(default=None, converter=_end_user)
     trace_id: UUID | None = attrs.field(default=None, converter=_trace_id)
-
-    @type.validator
-    def _check_type(self, _: object, value: object) -> None:
-        # isinstance, since the user's own class may compare as it likes.
-        if not isinstance(value, str) or value != "CARD":
-            msg = 'type must be "CARD"'
-            raise InvalidArgumentError(msg)
 
 
 @attrs.frozen(kw_only=True)

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 from uuid import UUID
 
 import attrs
 
 from plastiq_async._secrets import forget_arguments
-from plastiq_async._validate import check_header_value, check_ip
+from plastiq_async._validate import check_header_value, check_ip, check_text
 from plastiq_async.errors import InvalidArgumentError
 
 __all__ = [
@@ -17,10 +17,13 @@ __all__ = [
     "ResponseInfo",
     "StatusReason",
     "check_end_user",
+    "check_parts",
     "checked_by",
     "last_four",
     "show_presence",
 ]
+
+_T = TypeVar("_T")
 
 
 def _validate(_: object, attribute: "attrs.Attribute[Any]", value: str | None) -> None:
@@ -42,13 +45,25 @@ def last_four(value: str | None) -> str | None:
     return None if value is None else value[-4:]
 
 
-def checked_by(check: Callable[..., object], **limits: int) -> Callable[..., None]:
+def checked_by(check: Callable[..., object], **limits: object) -> Callable[..., None]:
     """Return the validator that passes an attribute's name and value to `check`."""
 
     def validate(_: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
         check(attribute.name, value, **limits)
 
     return validate
+
+
+def check_parts(name: str, value: object, cls: type[_T]) -> _T:
+    """Return `value` if it is a `cls` whose attributes are texts, or None."""
+    if not isinstance(value, cls):
+        raise InvalidArgumentError(f"{name} must be a {cls.__name__}")
+    kind: Any = cls
+    for field in attrs.fields(kind):
+        part = getattr(value, field.name)
+        if part is not None:
+            check_text(f"{name}.{field.name}", part)
+    return value
 
 
 @forget_arguments

@@ -7,7 +7,7 @@ import attrs
 from plastiq_async._secrets import forget_arguments
 from plastiq_async._validate import check_country, check_text
 from plastiq_async.errors import InvalidArgumentError
-from plastiq_async.models.common import checked_by, show_presence
+from plastiq_async.models.common import check_parts, checked_by, show_presence
 
 __all__ = [
     "Address",
@@ -48,13 +48,7 @@ class Contact:
 
 def check_contact(name: str, value: object) -> Contact:
     """Return `value` if it is a `Contact` whose parts are texts."""
-    if not isinstance(value, Contact):
-        raise InvalidArgumentError(f"{name} must be a Contact")
-    for field in attrs.fields(Contact):
-        part = getattr(value, field.name)
-        if part is not None:
-            check_text(f"{name}.{field.name}", part)
-    return value
+    return check_parts(name, value, Contact)
 
 
 @forget_arguments

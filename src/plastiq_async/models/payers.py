@@ -6,11 +6,12 @@ from typing import Literal, TypeAlias, get_args
 from uuid import UUID
 
 import attrs
+from attrs.validators import optional
 
 from plastiq_async._secrets import SECRET, forget_arguments
-from plastiq_async._validate import check_country, check_text
+from plastiq_async._validate import check_choice, check_country, check_text
 from plastiq_async.errors import InvalidArgumentError
-from plastiq_async.models.common import ResponseInfo, show_presence
+from plastiq_async.models.common import ResponseInfo, checked_by, show_presence
 from plastiq_async.models.contacts import (
     AddressDetails,
     Contact,
@@ -36,8 +37,6 @@ IdentityDocumentType: TypeAlias = Literal[
 ]
 """The kinds of identity documents of the public API document, version 1.0.0."""
 
-_TYPES = get_args(IdentityDocumentType)
-
 
 @forget_arguments
 @attrs.frozen(kw_only=True)
@@ -54,24 +53,15 @@ class NewIdentityDocument:
         InvalidArgumentError: A part is not valid; the message names it.
     """
 
-    type: IdentityDocumentType = attrs.field()
-    value: str = attrs.field(repr=False, metadata=SECRET)
-    country_of_issuance: str | None = attrs.field(default=None)
-
-    @type.validator
-    def _check_type(self, _: object, value: object) -> None:
-        # isinstance, since the user's own class may compare as it likes.
-        if not isinstance(value, str) or value not in _TYPES:
-            raise InvalidArgumentError(f"type must be one of {', '.join(_TYPES)}")
-
-    @value.validator
-    def _check_value(self, _: object, value: object) -> None:
-        check_text("value", value)
-
-    @country_of_issuance.validator
-    def _check_country(self, _: object, value: object) -> None:
-        if value is not None:
-            check_country("country_of_issuance", value)
+    type: IdentityDocumentType = attrs.field(
+        validator=checked_by(check_choice, choices=get_args(IdentityDocumentType))
+    )
+    value: str = attrs.field(
+        validator=checked_by(check_text), repr=False, metadata=SECRET
+    )
+    country_of_issuance: str | None = attrs.field(
+        default=None, validator=optional(checked_by(check_country))
+    )
 
 
 def check_payer_contact(name: str, value: object) -> None:

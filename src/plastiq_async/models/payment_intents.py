@@ -9,9 +9,8 @@ import attrs
 
 from plastiq_async._codec import encode, wire
 from plastiq_async._secrets import SECRET, forget_secrets_in_copies
-from plastiq_async._validate import check_text
 from plastiq_async.errors import InvalidArgumentError
-from plastiq_async.models.common import ResponseInfo, StatusReason
+from plastiq_async.models.common import ResponseInfo, StatusReason, check_parts
 from plastiq_async.models.money import Fee, Money
 
 __all__ = [
@@ -52,13 +51,7 @@ class PaymentDetails:
 
 def check_details(value: object) -> PaymentDetails:
     """Return `value` if it is `PaymentDetails` whose parts are texts."""
-    if not isinstance(value, PaymentDetails):
-        raise InvalidArgumentError("details must be PaymentDetails")
-    for field in attrs.fields(PaymentDetails):
-        part = getattr(value, field.name)
-        if part is not None:
-            check_text(f"details.{field.name}", part)
-    return value
+    return check_parts("details", value, PaymentDetails)
 
 
 def check_metadata(value: object) -> Mapping[str, object]:

@@ -10,7 +10,7 @@ from attrs.validators import optional
 
 from plastiq_async._codec import TYPE_IN_PARENT
 from plastiq_async._secrets import SECRET, forget_arguments
-from plastiq_async._validate import check_digits, check_text
+from plastiq_async._validate import check_choice, check_digits, check_text
 from plastiq_async.errors import InvalidArgumentError
 from plastiq_async.models.common import (
     ResponseInfo,
@@ -51,11 +51,6 @@ CardSubType: TypeAlias = Literal["CREDIT", "DEBIT"]
 def _check_month(name: str, value: object) -> None:
     if not isinstance(value, str) or not re.fullmatch("0[1-9]|1[0-2]", value):
         raise InvalidArgumentError(f'{name} must be two digits, "01" to "12"')
-
-
-def _check_account_type(name: str, value: object) -> None:
-    if not isinstance(value, str) or value not in get_args(BankAccountType):
-        raise InvalidArgumentError(f'{name} must be "CHECKING" or "SAVINGS"')
 
 
 _cvv = checked_by(check_digits, least=3, most=4)
@@ -134,7 +129,8 @@ class BankAccount:
     )
     routing_number: str = attrs.field(validator=_routing_number)
     account_type: BankAccountType | None = attrs.field(
-        default=None, validator=optional(checked_by(_check_account_type))
+        default=None,
+        validator=optional(checked_by(check_choice, choices=get_args(BankAccountType))),
     )
     billing_address: Address = attrs.field(validator=_address)
 
@@ -169,6 +165,7 @@ class CardUpdate:
     )
 
 
+@forget_arguments
 @attrs.frozen(kw_only=True)
 class BankAccountUpdate:
     """Changes of a bank account. What is None stays as it is.

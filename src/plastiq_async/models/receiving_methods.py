@@ -9,8 +9,12 @@ from plastiq_async._secrets import (
     forget_arguments,
     forget_secrets_in_copies,
 )
-from plastiq_async._validate import check_alphanumeric, check_digits, check_text
-from plastiq_async.errors import InvalidArgumentError
+from plastiq_async._validate import (
+    check_alphanumeric,
+    check_choice,
+    check_digits,
+    check_text,
+)
 from plastiq_async.models.common import checked_by, last_four, show_presence
 from plastiq_async.models.contacts import Address, AddressDetails, check_address
 
@@ -25,12 +29,6 @@ __all__ = [
 
 ReceivingMethodType: TypeAlias = Literal["ACH", "CHECK", "EFT", "WIRE"]
 """The known ways in which a recipient receives money."""
-
-
-def _check_country(name: str, value: object) -> None:
-    # isinstance, since the user's own class may compare as it likes.
-    if not isinstance(value, str) or value != "US":
-        raise InvalidArgumentError(f'{name} must be "US"')
 
 
 # Of `beneficiaryName` in all schemas.
@@ -127,11 +125,12 @@ class Wire:
         validator=_check_beneficiary, repr=show_presence
     )
     country: Literal["US"] = attrs.field(
-        default="US", validator=checked_by(_check_country)
+        default="US", validator=checked_by(check_choice, choices=("US",))
     )
     type: Literal["WIRE"] = attrs.field(default="WIRE", init=False, repr=False)
 
 
+@forget_arguments
 @attrs.frozen(kw_only=True)
 class Check:
     """A paper check, sent by mail within the USA or Canada.

@@ -8,7 +8,7 @@ import attrs
 
 from plastiq_async._codec import wire
 from plastiq_async._codec.fields import wire_fields
-from plastiq_async._secrets import forget_arguments
+from plastiq_async._secrets import forget_arguments, forget_secrets_in_copies
 from plastiq_async._validate import check_text, check_uuid
 from plastiq_async.errors import InvalidArgumentError
 from plastiq_async.models.common import ResponseInfo, checked_by, show_presence
@@ -115,6 +115,7 @@ def recipient_body(request: CreateRecipient) -> dict[str, object]:
     }
 
 
+@forget_secrets_in_copies
 @attrs.frozen(kw_only=True)
 class Recipient:
     """Somebody who is paid.
