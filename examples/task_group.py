@@ -15,7 +15,7 @@ from plastiq_async import ClientSecret, PlastiqSession, trace_context
 
 
 async def main() -> None:
-    """Create three secrets concurrently, under one trace ID, within five seconds."""
+    """Create three secrets concurrently, under one trace ID, within 20 seconds."""
     payer_id = os.environ["PLASTIQ_PAYER_ID"]
     secrets: list[ClientSecret] = []
 
@@ -23,7 +23,7 @@ async def main() -> None:
         secrets.append(await plastiq.client_secrets.create(payer_id))
 
     # A call that fails cancels the others, and so does the timeout.
-    with trace_context() as trace_id, anyio.fail_after(5):
+    with trace_context() as trace_id, anyio.fail_after(20):
         async with PlastiqSession() as plastiq, anyio.create_task_group() as group:
             for _ in range(3):
                 group.start_soon(create, plastiq)
