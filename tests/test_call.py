@@ -84,7 +84,7 @@ def test_starts_fresh() -> None:
     assert call.defaults is DEFAULTS
     assert (call.timeout, call.end_user, call.deadline) == (30.0, ADA, math.inf)
     assert (call.attempts, call.polls) == (0, 0)
-    assert (call.token, call.provider_error) == ("", None)
+    assert (call.token, call.hook_error) == ("", None)
     assert not call.outcome_unknown
     assert call.sent_at.tzinfo is UTC
     assert abs(datetime.now(UTC) - call.sent_at) < timedelta(minutes=1)
@@ -387,14 +387,22 @@ def test_needs_own_response(kind: str) -> None:
     assert call_after(kind).needs_own_response is needed
 
 
-def test_body_secrets() -> None:
-    """The secrets to mask are those of the body."""
-    assert call_after("unsafe").body_secrets == frozenset()
+def test_secrets() -> None:
+    """The secrets to mask are those of the body, and long values of extra headers."""
+    assert call_after("unsafe").secrets == frozenset()
     operation = make_operation(body=b'{"pan": "4111"}')
     assert operation.body is not None
     body = attrs.evolve(operation.body, secrets=frozenset({"4111"}))
     call = make_call(attrs.evolve(operation, body=body))
-    assert call.body_secrets == {"4111"}
+    assert call.secrets == {"4111"}
+    call.extra_headers = (
+        (b"API-Key", b"k3y4cafe"),
+        (b"X-Short", b"7letter"),
+        (b"X-Expedited", b"true"),
+        (b"X-Version", b"61"),
+    )
+    assert call.secrets == {"4111", "k3y4cafe"}
+    assert "k3y4cafe" not in repr(call)
 
 
 def test_call_of() -> None:

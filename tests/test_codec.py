@@ -495,7 +495,7 @@ def test_any_value(value: object) -> None:
         Literal[1],
         float | None,
         tuple[float, ...],
-        Mapping[str, str],
+        Mapping[str, int],
     ],
     ids=str,
 )

@@ -32,6 +32,7 @@ BASES: dict[str, tuple[type[Exception], ...]] = {
     "MissingDependencyError": (errors.ConfigurationError, ModuleNotFoundError),
     "InvalidArgumentError": (errors.PlastiqError, ValueError),
     "SessionStateError": (errors.PlastiqError, RuntimeError),
+    "DocumentUploadError": (errors.PlastiqError,),
     "HookError": (errors.PlastiqError,),
     "APIConnectionError": (errors.PlastiqError,),
     "APITimeoutError": (errors.APIConnectionError, TimeoutError),
@@ -83,8 +84,10 @@ def make(name: str) -> PlastiqError:
         error.transient = False
     if isinstance(error, errors.MissingDependencyError):
         error.name = "aiohttp"
-    if isinstance(error, errors.APIResponseError):
+    if isinstance(error, (errors.APIResponseError, errors.DocumentUploadError)):
         error.status_code = 201
+    if isinstance(error, errors.DocumentUploadError):
+        error.transient = False
     if isinstance(error, APIStatusError):
         error.replayed = True
     return error

@@ -113,7 +113,7 @@ class _Refresh:
             # Each call has its own, since it says which call it ended.
             raise HookError(self._broken.args[0]) from self._broken.__cause__
         if self._error:
-            call.provider_error = self._error
+            call.hook_error = self._error
             # As asyncio.Future does for several waiters: the same exception, so that it
             # is the provider's own, without the frames of the others.
             raise self._error.with_traceback(self._traceback)
@@ -123,11 +123,22 @@ class BearerAuth(httpx.Auth):
     """``Authorization: Bearer ...`` for one attempt of a call.
 
     A 401 is answered once with a new token, since keys rotate.
+
+    Args:
+        tokens: The access token.
+        call: The call.
+        keep_pace: Waits until another request may be sent, and returns whether it may.
     """
 
-    def __init__(self, tokens: TokenSource, call: Call) -> None:
+    def __init__(
+        self,
+        tokens: TokenSource,
+        call: Call,
+        keep_pace: Callable[[Call], Awaitable[bool]],
+    ) -> None:
         self._tokens = tokens
         self._call = call
+        self._keep_pace = keep_pace
 
     async def async_auth_flow(
         self, request: httpx.Request
@@ -139,6 +150,6 @@ class BearerAuth(httpx.Auth):
         response = yield request
         if response.status_code == httpx.codes.UNAUTHORIZED and tokens.renewable:
             call.token = await tokens.renew(call, token)
-            if call.token != token:
+            if call.token != token and await self._keep_pace(call):
                 request.headers["Authorization"] = f"Bearer {call.token}"
                 yield request

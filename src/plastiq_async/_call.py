@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import anyio
 import attrs
 
+from plastiq_async._extra_headers import check_extra_headers
 from plastiq_async._validate import check_timeout, check_trace_id
 from plastiq_async.errors import HookError, PlastiqError
 from plastiq_async.models.common import CallOptions, EndUser, check_end_user
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import httpx
 
     from plastiq_async._operation import Operation
+    from plastiq_async._telemetry import Measurements
 
 # The request extension that holds the call.
 CALL_EXTENSION = "plastiq_async.call"
@@ -30,6 +32,9 @@ _INCONCLUSIVE = frozenset({401, 403, 408, 409, 429})
 # After these, the server may have acted.
 _AMBIGUOUS = frozenset({408, 409})
 _NOT_FOUND = 404
+# A shorter value of an extra header, such as "1" or "true", is no secret, but may be
+# equal to the value of `Retry-After` or `Idempotent-Replay`.
+_SHORTEST_SECRET_VALUE = 8
 
 
 @attrs.frozen(kw_only=True)
@@ -58,6 +63,7 @@ class Call:
     trace_text: str = attrs.Factory(lambda call: str(call.trace_id), takes_self=True)
     timeout: float
     end_user: EndUser | None = attrs.field(default=None, repr=False)
+    extra_headers: tuple[tuple[bytes, bytes], ...] = attrs.field(default=(), repr=False)
     # Both on the event loop's clock, by which all durations are measured.
     started: float = 0.0
     deadline: float = math.inf
@@ -69,9 +75,10 @@ class Call:
     token: str = attrs.field(default="", repr=False)
     # What ends the latest request at its time limit, which `sending` sets.
     send_scope: anyio.CancelScope | None = attrs.field(default=None, repr=False)
-    # What the token provider raised. It is passed on unchanged.
-    provider_error: Exception | None = attrs.field(default=None, repr=False)
-    # The latest error of ours that says which call it ended.
+    # What a token provider or rate limiter raised, or what the rate limit allows no
+    # retry of. It is passed on unchanged.
+    hook_error: Exception | None = attrs.field(default=None, repr=False)
+    # The error of the latest attempt, or another of ours that says which call it ended.
     described_error: PlastiqError | None = attrs.field(default=None, repr=False)
     # What the call waits for before it sends, for the error at the deadline.
     waiting_for: str | None = "a permit"
@@ -80,7 +87,9 @@ class Call:
     # What the latest definite response cleared, should it prove to settle nothing.
     _cleared: bool = attrs.field(default=False, init=False)
     # The status of the latest attempt, if it succeeded.
-    _success: int | None = attrs.field(default=None, init=False)
+    success: int | None = attrs.field(default=None, init=False)
+    # None unless the session has an observer.
+    measured: Measurements | None = attrs.field(default=None, init=False)
 
     @property
     def outcome_unknown(self) -> bool:
@@ -88,9 +97,16 @@ class Call:
         return self._in_flight or self._may_have_acted
 
     @property
-    def body_secrets(self) -> frozenset[str]:
-        """The secrets in the request body, to be masked in what comes back."""
-        return self.operation.body.secrets if self.operation.body else frozenset()
+    def secrets(self) -> frozenset[str]:
+        """The secrets of the request, to be masked in what comes back."""
+        in_body = self.operation.body.secrets if self.operation.body else frozenset()
+        if not self.extra_headers:
+            return in_body
+        return in_body.union(
+            value.decode()
+            for _, value in self.extra_headers
+            if len(value) >= _SHORTEST_SECRET_VALUE
+        )
 
     @property
     def needs_own_response(self) -> bool:
@@ -102,7 +118,7 @@ class Call:
         """Count another attempt; an earlier one in flight stays unanswered."""
         self._may_have_acted |= self._in_flight
         self._in_flight = self._cleared = False
-        self._success = None
+        self.success = self.described_error = None
         self.attempts += 1
         self.sent_at = datetime.now(UTC)
 
@@ -124,9 +140,10 @@ class Call:
         error = 400 <= status < 500  # noqa: PLR2004 -- the classes of RFC 9110
         success = 200 <= status < 300  # noqa: PLR2004
         if self.already_deleted(status):
+            self.success = status
             return
         if success:
-            self._success = status
+            self.success = status
         if (success and readable) or (error and status not in _INCONCLUSIVE):
             self._cleared, self._may_have_acted = self._may_have_acted, False
         elif success or status in _AMBIGUOUS or status >= 500:  # noqa: PLR2004
@@ -136,8 +153,8 @@ class Call:
 
     def result_lost(self) -> None:
         """Record that the caller gets no result, even if the server sent one."""
-        if self._success is not None:
-            self.answered(self._success, readable=False)
+        if self.success is not None:
+            self.answered(self.success, readable=False)
 
     def unsettled(self) -> None:
         """Record that the latest response tells nothing of the attempts before it."""
@@ -157,6 +174,7 @@ def start_call(
     timeout = options.get("timeout")
     trace_id = options.get("trace_id")
     end_user = options.get("end_user")
+    headers = options.get("extra_headers")
     return Call(
         operation=operation,
         defaults=defaults,
@@ -165,6 +183,7 @@ def start_call(
         if trace_id is None
         else check_trace_id(trace_id),
         end_user=defaults.end_user if end_user is None else check_end_user(end_user),
+        extra_headers=() if headers is None else check_extra_headers(headers),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import attrs
@@ -10,7 +11,8 @@ import httpx
 from plastiq_async._call import CALL_EXTENSION
 from plastiq_async._hooks import name_hook, wrong_result
 from plastiq_async._retry import describe
-from plastiq_async.errors import HookError
+from plastiq_async.errors import ConfigurationError, HookError
+from plastiq_async.middleware import Middleware
 
 if TYPE_CHECKING:
     from plastiq_async._call import Call
@@ -54,6 +56,15 @@ class RequestSeal:
         if _fixed_headers(request) != self._headers:
             return "Trace-Id, Idempotency-Key, Host or Content-Length"
         return None
+
+
+def check_middleware(middleware: object) -> tuple[Middleware, ...]:
+    """Return the middleware of a session, if it is usable."""
+    layers = tuple(middleware) if isinstance(middleware, Iterable) else (None,)
+    if not all(callable(layer) for layer in layers):
+        msg = "middleware must be an iterable of async callables"
+        raise ConfigurationError(msg)
+    return layers
 
 
 def check_passed_on(

@@ -31,12 +31,15 @@ class Operation(Generic[T]):
         idempotency_key: The value of ``Idempotency-Key``, or None to send none.
         harmless: Whether sending the request twice does no harm: a read, a delete, or a
             creation that costs nothing.
+        own_limit: Whether a 429 is likely to be about a limit of the operation's own,
+            so that it does not hold up other calls.
         traced: Whether the contract promises a ``Trace-Id`` on the response.
         resume_offset: The offset that the errors of this request name, if it asks for
             a page of a listing that can be resumed there.
         result: The class of the result; `types.NoneType` if there is none.
         expected: The values that attributes of the result must have if the server sent
-            them, such as the ID of what was asked for.
+            them, such as the ID of what was asked for. Without any, a replayed response
+            must carry the call's own trace ID.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Operation(Generic[T]):
     content_type: str = "application/json"
     idempotency_key: UUID | None = None
     harmless: bool
+    own_limit: bool = False
     traced: bool = True
     resume_offset: int | None = None
     result: type[T]

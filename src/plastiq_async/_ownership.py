@@ -47,6 +47,16 @@ class Ownership:
             self._check_loop()
         return self._permits
 
+    @property
+    def in_use(self) -> int:
+        """The number of calls that hold a permit."""
+        return self.max_connections - self._permits.value if self._permits else 0
+
+    @property
+    def waiting(self) -> int:
+        """The number of calls that wait for a permit."""
+        return self._permits.statistics().tasks_waiting if self._permits else 0
+
     async def aclose(self) -> None:
         """Cancel the calls in flight and close the transport. Repeating is harmless."""
         if self.closed:

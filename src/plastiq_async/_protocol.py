@@ -23,6 +23,7 @@ from plastiq_async._codec import DecodeError, decode_json, structure_result
 from plastiq_async._secrets import mask
 from plastiq_async._validate import check_trace_id
 from plastiq_async.errors import APIResponseError, APIStatusError, InvalidArgumentError
+from plastiq_async.models.raw import RawResponse
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -188,15 +189,25 @@ def _clean_reasons(result: Any, clean: Callable[[str], str]) -> Any:
 
 
 def read_result(
-    operation: Operation[T], content: bytes, info: ResponseInfo, *, token: str = ""
+    operation: Operation[T],
+    content: bytes,
+    info: ResponseInfo,
+    *,
+    token: str = "",
+    secrets: Collection[str] = (),
 ) -> T:
     """Return the result of a successful response, or raise an `APIResponseError`.
 
-    The server's explanations in it show neither `token` nor secrets of the request.
+    The server's explanations in it show neither `token` nor `secrets`.
     """
     if operation.result is NoneType:
         return cast("T", None)
     try:
+        if operation.result is RawResponse:
+            # A 404 can show that an earlier attempt to delete succeeded.
+            present = content and is_success(info.status)
+            data = decode_json(content) if present else None
+            return cast("T", RawResponse(data=data, response=info))
         result = structure_result(decode_json(content), operation.result, info)
     except DecodeError as error:
         problem = str(error)
@@ -207,11 +218,10 @@ def read_result(
             if getattr(result, name) not in {None, value}
         ]
         if not wrong:
-            secrets = operation.body.secrets if operation.body else ()
             clean = partial(_clean, token=token, secrets=secrets)
             return cast("T", _clean_reasons(result, clean))
         problem = f"not the {wrong[0]} that was asked for"
-    del content  # crash reporters collect local variables
+    del content, secrets  # crash reporters collect local variables
     msg = f"unexpected response with status {info.status}: {problem}"
     failure = APIResponseError(msg)
     failure.status_code = info.status

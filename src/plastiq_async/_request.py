@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
+from itertools import chain
 from urllib.parse import quote, urlencode
 
 import attrs
@@ -25,7 +26,7 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 _HEADERS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+\n[!-~](?:[ -~]*[!-~])?\n)*")
 _BODYLESS = frozenset({"GET", "DELETE"})
 # The User-Agent of calls that are made for no known end user.
-_USER_AGENT = f"plastiq-async/{__version__}".encode()
+USER_AGENT = f"plastiq-async/{__version__}".encode()
 
 
 class OperationURL(httpx.URL):
@@ -59,7 +60,7 @@ class RequestBuilder:
             operation.method,
             url,
             headers=[*self._headers, *_own_headers(call, content)],
-            stream=_Stream(content),
+            stream=BodyStream(content),
             extensions={"timeout": TIMEOUTS, CALL_EXTENSION: call},
         )
         request.url = url  # httpx copied it, without its template
@@ -69,14 +70,11 @@ class RequestBuilder:
         return request
 
     def _url(self, operation: Operation[object]) -> httpx.URL:
-        if not operation.path_params and not operation.query:
-            return self._parse_cached(operation.path)
         with suppress(httpx.InvalidURL, UnicodeEncodeError):
-            target = fill_path(operation.path, operation.path_params)
-            if operation.query:
-                target += "?" + urlencode(operation.query, quote_via=quote)
+            if not operation.path_params and not operation.query:
+                return self._parse_cached(operation.path)
             template = self._base_url + operation.path
-            return OperationURL(self._base_url + target, template)
+            return OperationURL(self._base_url + _target(operation), template)
         msg = (
             "path_params and query must fit into a URL of 64 KiB and have no lone "
             "surrogate"
@@ -90,7 +88,7 @@ class RequestBuilder:
 def check_headers(request: httpx.Request) -> None:
     """Make sure that all headers of `request` can be sent as they are."""
     headers = request.headers.raw
-    lines = b"".join([b"%b\n%b\n" % header for header in headers])
+    lines = b"\n".join([*chain.from_iterable(headers), b""])
     # More line feeds than our own are in a name or a value, which would be split there.
     valid = lines.count(b"\n") == 2 * len(headers) and _HEADERS.fullmatch(lines)
     if not valid:
@@ -121,11 +119,20 @@ def _own_headers(call: Call, content: bytes) -> Iterator[tuple[bytes, bytes]]:
     end_user = call.end_user
     # The API requires a user agent of every server-side caller.
     agent = end_user and end_user.user_agent
-    yield b"User-Agent", agent.encode() if agent else _USER_AGENT
+    yield b"User-Agent", agent.encode() if agent else USER_AGENT
     if end_user and end_user.ip:
         yield b"End-User-Ip", end_user.ip.encode()
     if end_user and end_user.device_id:
         yield b"End-User-Device-Id", end_user.device_id.encode()
+    yield from call.extra_headers
+
+
+def _target(operation: Operation[object]) -> str:
+    """Return the path and the query of `operation`."""
+    path = fill_path(operation.path, operation.path_params)
+    if not operation.query:
+        return path
+    return f"{path}?{urlencode(operation.query, quote_via=quote)}"
 
 
 def fill_path(template: str, params: Mapping[str, str]) -> str:
@@ -149,7 +156,7 @@ def _parse_url(base_url: str) -> httpx.URL:
     raise ConfigurationError(msg)
 
 
-class _Stream(httpx.ByteStream):
+class BodyStream(httpx.ByteStream):
     """A request body whose iterator is no async generator.
 
     A cancellation would leave the generator suspended, and trio warns of those.

@@ -163,7 +163,8 @@ def _collect(value: Any, found: set[str], secret: bool) -> None:
         return  # first, because most values are scalars
     if isinstance(value, (dict, Mapping)):  # dict first, because Mapping is slow
         for item in value.values():
-            _collect(item, found, secret)
+            if secret or type(item) not in SCALAR_WRITERS:
+                _collect(item, found, secret)
     elif isinstance(value, (list, tuple)):
         for item in value:
             _collect(item, found, secret)

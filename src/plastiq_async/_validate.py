@@ -153,11 +153,16 @@ def is_count(value: object, *, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
-def is_duration(value: object) -> bool:
-    """Return whether `value` is a positive, finite number of seconds."""
+def is_seconds(value: object) -> TypeGuard[float]:
+    """Return whether `value` is a finite number."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return False
-    return 0 < value <= sys.float_info.max
+    return -sys.float_info.max <= value <= sys.float_info.max
+
+
+def is_duration(value: object) -> bool:
+    """Return whether `value` is a positive, finite number of seconds."""
+    return is_seconds(value) and value > 0
 
 
 def check_timeout(value: float) -> float:

@@ -11,6 +11,7 @@
     ├── APIConnectionError            DNS, TCP, TLS, a dropped connection
     │   └── APITimeoutError           (also a TimeoutError) the call's deadline passed
     ├── APIResponseError              a response that violates the contract
+    ├── DocumentUploadError           a document was not stored
     └── APIStatusError                a response with a status that is not 2xx
         ├── BadRequestError           400
         ├── AuthenticationError       401
@@ -40,6 +41,7 @@ __all__ = [
     "BadRequestError",
     "ConfigurationError",
     "ConflictError",
+    "DocumentUploadError",
     "HookError",
     "InternalServerError",
     "InvalidArgumentError",
@@ -150,11 +152,11 @@ class SessionStateError(PlastiqError, RuntimeError):
 class HookError(PlastiqError):
     """A hook of yours broke its contract.
 
-    A hook is a middleware, a token provider, a transport, a ``trace`` extension or an
-    iterator of requests. It returned a wrong value, passed on a request that may not be
-    sent, or awaited something that was cancelled although the task was not (asyncio).
-    The message names the hook and never repeats a value. An exception that a hook
-    raises is not a `HookError`: it reaches the caller unchanged.
+    A hook is a middleware, a token provider, a rate limiter, a transport, a ``trace``
+    extension or an iterator of requests. It returned a wrong value, passed on a request
+    that may not be sent, or awaited something that was cancelled although the task was
+    not (asyncio). The message names the hook and never repeats a value. An exception
+    that a hook raises is not a `HookError`: it reaches the caller unchanged.
     """
 
 
@@ -165,7 +167,7 @@ class APIConnectionError(PlastiqError):
     reason, such as "Connection refused".
 
     Attributes:
-        host: The host of the base URL. None if no call was made.
+        host: The host of the base URL. None if no call was made, or for an upload.
         transient: Whether another attempt may succeed. False if a proxy refused to
             connect and will again, such as with 407 for a wrong password. Only
             transient errors are retried.
@@ -176,7 +178,7 @@ class APIConnectionError(PlastiqError):
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
-    """The deadline of the call passed, retries and waits included."""
+    """The deadline of the call passed, or a rate limit allows no attempt before it."""
 
 
 class APIResponseError(PlastiqError):
@@ -193,6 +195,21 @@ class APIResponseError(PlastiqError):
     """
 
     status_code: int | None = None
+
+
+class DocumentUploadError(PlastiqError):
+    """A document was not stored: no response, or another one than a 201 with XML.
+
+    Its `trace_id` is in the logs of this library only, since it is not sent there.
+
+    Attributes:
+        status_code: The status code of the response. None if there was none.
+        transient: Whether another try with the same presigned upload may succeed. If
+            not, create another one with `documents.create`.
+    """
+
+    status_code: int | None = None
+    transient: bool = True
 
 
 class APIStatusError(PlastiqError):

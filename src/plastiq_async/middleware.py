@@ -18,10 +18,10 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 from uuid import UUID
 
-import attrs
 import httpx
 
 from plastiq_async._call import call_of
+from plastiq_async._call_record import CallInfo, info_of
 
 __all__ = ["CallInfo", "Handler", "Middleware", "TraceId", "call_info", "trace_id_of"]
 
@@ -59,31 +59,6 @@ class Middleware(Protocol):
         ...
 
 
-@attrs.frozen(kw_only=True)
-class CallInfo:
-    """What is known of the call that a request belongs to.
-
-    Attributes:
-        operation: The resource and its method, such as ``"client_secrets.create"``.
-        method: The HTTP method, such as ``"POST"``.
-        path: The path template below the base URL, such as ``"/payments/{id}"``. It
-            holds no IDs, so it suits metrics.
-        trace_id: The trace ID that all attempts carry.
-        idempotency_key: The idempotency key, if the operation has one.
-        attempts: How many attempts were begun so far.
-        deadline: When the call must end, on the event loop's clock
-            (`anyio.current_time`).
-    """
-
-    operation: str
-    method: str
-    path: str
-    trace_id: UUID
-    idempotency_key: UUID | None
-    attempts: int
-    deadline: float
-
-
 def call_info(request: httpx.Request) -> CallInfo:
     """Return what is known at this moment of the call that `request` belongs to.
 
@@ -93,17 +68,7 @@ def call_info(request: httpx.Request) -> CallInfo:
     Raises:
         HookError: `request` is not one that a session built.
     """
-    call = call_of(request)
-    operation = call.operation
-    return CallInfo(
-        operation=operation.name,
-        method=operation.method,
-        path=operation.path,
-        trace_id=call.trace_id,
-        idempotency_key=operation.idempotency_key,
-        attempts=call.attempts,
-        deadline=call.deadline,
-    )
+    return info_of(call_of(request))
 
 
 def trace_id_of(request: httpx.Request) -> UUID:

@@ -46,10 +46,13 @@ RETURNED: dict[str, list[list[str]]] = {
         [""],
     ],
 }
+# With values to compare, another operation's stored response would be noticed.
+EXPECTED = {"id": THIRD}
 OPERATIONS = {
     "harmless": make_operation(harmless=True),
-    "keyed": make_operation(harmless=False, keyed=True),
-    "harmless and keyed": make_operation(harmless=True, keyed=True),
+    "keyed": make_operation(harmless=False, keyed=True, expected=EXPECTED),
+    "harmless and keyed": make_operation(keyed=True, expected=EXPECTED),
+    "keyed, not compared": make_operation(harmless=False, keyed=True),
     "unsafe": make_operation(harmless=False),
 }
 STATUSES = {
@@ -67,6 +70,8 @@ TABLE: dict[tuple[str, str, bool], tuple[Verdict, Verdict, Verdict, Verdict]] = 
     ("own", "keyed", False): (KEEP, KEEP, KEEP, KEEP),
     ("own", "harmless and keyed", True): (KEEP, KEEP, KEEP, KEEP),
     ("own", "harmless and keyed", False): (KEEP, KEEP, KEEP, KEEP),
+    ("own", "keyed, not compared", True): (KEEP, KEEP, KEEP, KEEP),
+    ("own", "keyed, not compared", False): (KEEP, KEEP, KEEP, KEEP),
     ("own", "unsafe", True): (KEEP, KEEP, KEEP, KEEP),
     ("own", "unsafe", False): (KEEP, KEEP, KEEP, KEEP),
     ("missing", "harmless", True): (CLOSE, REFUSE, CLOSE, REFUSE),
@@ -75,6 +80,8 @@ TABLE: dict[tuple[str, str, bool], tuple[Verdict, Verdict, Verdict, Verdict]] = 
     ("missing", "keyed", False): (KEEP, KEEP, KEEP, KEEP),
     ("missing", "harmless and keyed", True): (CLOSE, REFUSE, CLOSE, REFUSE),
     ("missing", "harmless and keyed", False): (KEEP, KEEP, KEEP, KEEP),
+    ("missing", "keyed, not compared", True): (CLOSE, REFUSE, CLOSE, REFUSE),
+    ("missing", "keyed, not compared", False): (KEEP, KEEP, KEEP, KEEP),
     ("missing", "unsafe", True): (CLOSE, REFUSE, CLOSE, REFUSE),
     ("missing", "unsafe", False): (KEEP, KEEP, KEEP, KEEP),
     ("foreign", "harmless", True): (REFUSE, REFUSE, REFUSE, REFUSE),
@@ -83,6 +90,8 @@ TABLE: dict[tuple[str, str, bool], tuple[Verdict, Verdict, Verdict, Verdict]] = 
     ("foreign", "keyed", False): (REFUSE, REFUSE, CLOSE, CLOSE),
     ("foreign", "harmless and keyed", True): (REFUSE, REFUSE, CLOSE, CLOSE),
     ("foreign", "harmless and keyed", False): (REFUSE, REFUSE, CLOSE, CLOSE),
+    ("foreign", "keyed, not compared", True): (REFUSE, REFUSE, REFUSE, REFUSE),
+    ("foreign", "keyed, not compared", False): (REFUSE, REFUSE, REFUSE, REFUSE),
     ("foreign", "unsafe", True): (REFUSE, REFUSE, REFUSE, REFUSE),
     ("foreign", "unsafe", False): (REFUSE, REFUSE, REFUSE, REFUSE),
 }

@@ -210,6 +210,13 @@ def _union_hook(kinds: tuple[Any, ...], where: str) -> Hook:
     return lambda value, _=None: None if value is None else hook(value)
 
 
+def _texts(value: dict[str, object]) -> Any:
+    """Return `value` if its members are strings."""
+    return (
+        value if all(type(text) is str for text in value.values()) else _refuse(value)
+    )
+
+
 _not_empty = _exactly(str, parse=lambda text: text or _refuse(text, "empty text"))
 _HOOKS: dict[Any, Hook] = {
     object: lambda value, _=None: value,
@@ -221,4 +228,5 @@ _HOOKS: dict[Any, Hook] = {
     datetime: _matching(_TIME, lambda v: datetime.fromisoformat(v).astimezone(UTC)),
     date: _matching(_DATE, date.fromisoformat),
     Mapping[str, object]: _exactly(dict),
+    Mapping[str, str]: _exactly(dict, parse=_texts),
 }

@@ -13,8 +13,7 @@ from plastiq_async._codec.fields import wire_fields
 
 T = TypeVar("T")
 
-# Made once, because json.dumps would make an encoder at every call.
-_quote = json.JSONEncoder(ensure_ascii=False).encode
+_quote = json.encoder.encode_basestring
 
 
 def encode(value: object) -> bytes:
@@ -54,10 +53,14 @@ def _write(value: Any, path: str, in_metadata: bool) -> str:
         for name, item in value.items():
             if not isinstance(name, str):
                 raise TypeError(f"names must be str @ {path}")
-            if item is not None or in_metadata:
+            if item is None and not in_metadata:
+                continue
+            if write := writers.get(type(item)):  # most values are scalars
+                text = write(item)
+            else:
                 inner = path if in_metadata else f"{path}.{name}"
                 text = _write(item, inner, in_metadata or name == "metadata")
-                texts.append(f"{_quote(name)}:{text}")
+            texts.append(f"{_quote(name)}:{text}")
         return f"{{{','.join(texts)}}}"
     if write := find_writer(kind, writers):  # such as that of an enum of strings
         return write(value)

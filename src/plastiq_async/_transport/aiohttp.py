@@ -33,6 +33,9 @@ from plastiq_async._transport.trace_check import (
 )
 from plastiq_async.errors import ConfigurationError
 
+# Larger bodies hold up the event loop if they are sent at once, as aiohttp warns.
+_LARGE = 64 * 1024
+
 
 class AiohttpTransport(PoolTransport):
     """Sends requests with aiohttp, and raises httpx's errors."""
@@ -45,6 +48,12 @@ class AiohttpTransport(PoolTransport):
         self._proxy_headers = () if proxy is None else _proxy_headers(proxy)
         self._max_connections = max_connections
         self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def idle_connections(self) -> int:
+        """The number of idle connections."""
+        connector = self._session.connector if self._session else None
+        return cast("Connector", connector).idle_connections if connector else 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request`, and return the response before its body is read."""
@@ -62,7 +71,7 @@ class AiohttpTransport(PoolTransport):
                 request.method,
                 URL(str(request.url), encoded=True),
                 headers=headers,
-                data=request.content or None,
+                data=_body_of(request),
                 allow_redirects=False,
                 proxy=self._proxy,
                 proxy_headers=self._proxy_headers,
@@ -111,6 +120,14 @@ class AiohttpTransport(PoolTransport):
         # aiohttp would send a GET or a DELETE twice without the call being told.
         session._retry_connection = False  # noqa: SLF001 -- there is no argument for it
         return session
+
+
+def _body_of(request: httpx.Request) -> bytes | httpx.AsyncByteStream | None:
+    """Return the body of `request`, in pieces if it is large."""
+    content = request.content
+    if len(content) > _LARGE:
+        return cast("httpx.AsyncByteStream", request.stream)
+    return content or None
 
 
 class _Body(httpx.AsyncByteStream):

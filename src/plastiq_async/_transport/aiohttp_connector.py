@@ -40,7 +40,11 @@ class Protocol(ResponseHandler):
         aiohttp does not if it closes the connection itself, because the chunks of a
         body do not match their lengths.
         """
+        waiter = self._drain_waiter
         super().connection_lost(exc)
+        if waiter is not None and not waiter.cancelled():
+            # Older versions of aiohttp do not, if the request was cancelled.
+            waiter.exception()
         reader = self.reader
         if reader and not reader.is_eof() and reader.exception() is None:
             reader.set_exception(aiohttp.ClientPayloadError("the body was cut off"))
@@ -59,6 +63,11 @@ class Connector(aiohttp.TCPConnector):
         )
         factory = functools.partial(Protocol, loop=self._loop)
         self._factory = cast("functools.partial[ResponseHandler]", factory)
+
+    @property
+    def idle_connections(self) -> int:
+        """The number of idle connections."""
+        return sum(map(len, self._conns.values()))
 
     async def connect(
         self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout

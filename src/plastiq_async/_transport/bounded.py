@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from itertools import chain
 from typing import cast
 
 import anyio
@@ -78,7 +79,12 @@ class HeadTooLargeError(httpx.RemoteProtocolError):
 
 
 class PoolTransport(httpx.AsyncBaseTransport):
-    """A transport whose idle connections can be closed."""
+    """A transport whose idle connections can be counted and closed."""
+
+    @property
+    def idle_connections(self) -> int | None:
+        """The number of idle connections; None if it is not known."""
+        return None
 
     async def close_idle(self, *, unused_since: float) -> None:
         """Close the idle connections without a response since then (monotonic time).
@@ -127,6 +133,11 @@ class BoundedTransport(httpx.AsyncBaseTransport):
         self._inner = inner
         self._proxy = proxy
         self._closed = False
+
+    @property
+    def idle_connections(self) -> int | None:
+        """The number of idle connections; None if the transport is the user's."""
+        return self._inner.idle_connections
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request`, and return its complete response."""
@@ -209,26 +220,26 @@ async def _read_response(
 
 def _is_too_large(headers: list[tuple[bytes, bytes]]) -> bool:
     """Tell whether one of the headers is too large, or all of them are."""
-    sizes = [len(name) + len(value) for name, value in headers]
-    total = sum(sizes)
+    total = sum(map(len, chain.from_iterable(headers)))
     # If the sum is below the limit of one, so is each of them.
-    too_large = total > MAX_HEADER and (total > _MAX_HEAD or max(sizes) > MAX_HEADER)
-    return too_large or len(sizes) > MAX_HEADERS
+    too_large = total > MAX_HEADER and (
+        total > _MAX_HEAD
+        or any(len(name) + len(value) > MAX_HEADER for name, value in headers)
+    )
+    return too_large or len(headers) > MAX_HEADERS
 
 
 def _strip_unsafe_headers(
     headers: list[tuple[bytes, bytes]], call: Call
 ) -> list[tuple[bytes, bytes]]:
     """Return `headers` without those that httpx acts upon or that repeat a secret."""
-    token, secrets = call.token.encode(), call.body_secrets
-    repeated = token and token in b"\n".join([value for _, value in headers])
-    return [
-        (name, value)
-        for name, value in headers
-        if name.lower() not in _HIDDEN
-        and not (repeated and token in value)
-        and not (secrets and _quotes(value, secrets))
-    ]
+    token, secrets = call.token.encode(), call.secrets
+    safe = [header for header in headers if header[0].lower() not in _HIDDEN]
+    if token and token in b"\n".join(chain.from_iterable(safe)):
+        safe = [header for header in safe if token not in header[1]]
+    if secrets:
+        safe = [header for header in safe if not _quotes(header[1], secrets)]
+    return safe
 
 
 def _quotes(value: bytes, secrets: frozenset[str]) -> bool:

@@ -21,18 +21,18 @@ _MAX_PORT = 65_535
 
 def choose_proxy(
     proxy: str | httpx.Proxy | None,
-    base_url: str,
+    url: str,
     *,
     transport: str,
     context: ssl.SSLContext,
     http_hosts: frozenset[str],
     trust_env: bool,
 ) -> httpx.Proxy | None:
-    """Return the proxy for `base_url`, or None to connect without one.
+    """Return the proxy for `url`, or None to connect without one.
 
     Args:
         proxy: The session's argument.
-        base_url: The API base URL.
+        url: The API base URL, or another URL to which secrets are sent.
         transport: The name of the transport that will use the proxy.
         context: The session's TLS context, for a proxy that has none of its own.
         http_hosts: The hosts that may be used over http, besides loopback ones.
@@ -42,19 +42,19 @@ def choose_proxy(
         ConfigurationError: The proxy is not usable. The error names the setting, and
             not its value, which may hold a password.
     """
-    server = urlsplit(base_url)
+    server = urlsplit(url)
     name = "proxy"
     if proxy is None and trust_env and server.scheme == "https":
-        # Over http, the proxy would read the access token. Such a base URL is for hosts
-        # to which nobody else can listen.
+        # Over http, the proxy would read the secrets. Such a URL is for hosts to which
+        # nobody else can listen.
         name, proxy = _environment_proxy(server)
     if proxy is None:
         return None
     checked = _parse_proxy(name, proxy)
     if server.scheme == "http" and not allows_http(checked.url.host, http_hosts):
         problem: str | None = (
-            "it would read the access token, because base_url is a URL of http, which "
-            "is for loopback hosts only"
+            "it would read the secrets in requests, because the server's URL is one of "
+            "http, which is for loopback hosts only"
         )
     else:
         problem = _find_problem(checked, transport, context)

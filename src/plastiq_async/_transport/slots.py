@@ -90,6 +90,11 @@ class SlotTransport(PoolTransport):
         self._next_sweep = 0.0
         self._closed = False
 
+    @property
+    def idle_connections(self) -> int:
+        """The number of free slots that have had a connection."""
+        return sum(slot.used_at < math.inf for slot in self._free)
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request` through a slot. Closing the response frees the slot."""
         now = time.monotonic()
@@ -203,12 +208,13 @@ class _ConnectionTrace:
                 self._sent = True
         elif event.endswith("connect_tcp.complete"):
             self._slot.connected(info["return_value"])
-        elif event == "http11.receive_response_headers.failed" and (
-            self._sent and _is_too_large(info["exception"])
-        ):
-            raise HeadTooLargeError from None
-        elif "exception" in info and _QUOTED.search(str(info["exception"])):
-            raise httpx.RemoteProtocolError("no valid HTTP") from None
+        elif event.endswith(".failed"):
+            error = info["exception"]
+            headers = event == "http11.receive_response_headers.failed"
+            if headers and self._sent and _is_too_large(error):
+                raise HeadTooLargeError from None
+            if _QUOTED.search(str(error)):
+                raise httpx.RemoteProtocolError("no valid HTTP") from None
         if self._next_trace is not None:
             await call_hook("trace extension", self._next_trace, event, info)
 

@@ -54,14 +54,17 @@ def check_trace_id(
         return Verdict.KEEP
     if parse_trace_id(headers) == call.trace_id:
         return Verdict.KEEP  # in another spelling
-    success = is_success(status)
+    operation, success = call.operation, is_success(status)
     if not returned:
         if not success:
             return Verdict.KEEP  # gateways know no trace IDs
         # On a reused connection, it may be left over from an earlier request.
-        leftover = reused and call.operation.traced
+        leftover = reused and operation.traced
         return Verdict.REFUSE if leftover else Verdict.CLOSE
-    if call.operation.idempotency_key is not None and is_replay(headers):
-        return Verdict.CLOSE  # a stored response may carry its first request's ID
+    # A stored response may carry the trace ID of the request that was stored. Without
+    # values to compare, nothing would show that it is another operation's.
+    comparable = operation.idempotency_key is not None and operation.expected
+    if comparable and is_replay(headers):
+        return Verdict.CLOSE
     unsafe = success or call.needs_own_response
     return Verdict.REFUSE if unsafe else Verdict.CLOSE

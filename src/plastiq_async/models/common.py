@@ -155,8 +155,15 @@ class CallOptions(TypedDict, total=False):
             surrounding `trace_context`.
         timeout: Seconds for the whole call, retries and waits included; takes
             precedence over the session's.
+        extra_headers: Further request headers, such as ``API-Key``. Their values are
+            in no repr, log or error; those of at least 8 characters also not if the
+            server repeats them. Refused are headers that the session sends itself or
+            has an argument for, such as ``Authorization``, ``Trace-Id``, ``User-Agent``
+            and ``Idempotency-Key``, and those that frame a request, such as ``Host``.
+            Middleware sees them, and can change them.
     """
 
     end_user: EndUser | None
     trace_id: UUID | str | None
     timeout: float | None
+    extra_headers: Mapping[str, str] | None
