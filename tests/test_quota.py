@@ -78,6 +78,17 @@ def test_requests_in_an_outage(failing: float) -> None:
     assert requests <= 1.1 * calls
 
 
+def test_give_back() -> None:
+    """A retry that was not made costs nothing, and adds nothing."""
+    quota = RetryQuota(1)
+    quota.give_back()
+    full = quota.left
+    quota.spend()
+    assert quota.left == full - 1
+    quota.give_back()
+    assert quota.left == full
+
+
 def test_said_when_used_up(caplog: pytest.LogCaptureFixture) -> None:
     """That calls are no longer retried is worth a warning, once."""
     caplog.set_level(logging.WARNING, "plastiq_async")

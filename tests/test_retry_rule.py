@@ -21,7 +21,12 @@ from plastiq_async.errors import (
     PlastiqError,
     ServiceUnavailableError,
 )
-from tests.support.internals import make_call, make_operation, make_status_error
+from tests.support.internals import (
+    Measurements,
+    make_call,
+    make_operation,
+    make_status_error,
+)
 
 TRANSIENT = {408, 429, 500, 502, 503, 504}
 # By whether the operation is harmless and whether it has a key: the statuses after
@@ -181,36 +186,62 @@ def test_attempts(attempt: int, max_retries: int, again: bool) -> None:
 
 @pytest.mark.usefixtures("longest")
 @pytest.mark.parametrize(
-    ("attempt", "bound"),
-    [(1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0), (5, 8.0), (6, 8.0), (5000, 8.0)],
+    "error",
+    [
+        lost(outcome_unknown=False),
+        *(answered(status) for status in sorted(TRANSIENT - {429})),
+        answered(429, 0.0),
+    ],
+    ids=str,
 )
-def test_longest_wait(attempt: int, bound: float) -> None:
-    """The bound of the waits doubles from half a second up to eight."""
-    assert wait_for(answered(500), attempt=attempt, max_retries=9999) == bound
+def test_longest_wait(error: Exception) -> None:
+    """The bound of the waits doubles from a tenth of a second up to eight seconds."""
+    waits = [
+        wait_for(error, attempt=attempt, max_retries=9999)
+        for attempt in (1, 2, 3, 4, 7, 8, 5000)
+    ]
+    assert waits == [0.1, 0.2, 0.4, 0.8, 6.4, 8.0, 8.0]
+
+
+@pytest.mark.usefixtures("longest")
+def test_longest_wait_of_a_throttled_request() -> None:
+    """The bound doubles from a whole second if a 429 does not say how long to wait."""
+    waits = [
+        wait_for(answered(429), attempt=attempt, max_retries=9999)
+        for attempt in (1, 2, 3, 4, 5, 5000)
+    ]
+    assert waits == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
 
 
 @pytest.mark.usefixtures("shortest")
+@pytest.mark.parametrize("status", [429, 500])
 @pytest.mark.parametrize("attempt", [1, 5])
-def test_shortest_wait(attempt: int) -> None:
+def test_shortest_wait(attempt: int, status: int) -> None:
     """The jitter is full: the next attempt may be due at once."""
-    assert wait_for(answered(500), attempt=attempt, max_retries=9) == 0
+    assert wait_for(answered(status), attempt=attempt, max_retries=9) == 0
 
 
 @pytest.mark.usefixtures("longest")
 @pytest.mark.parametrize(
     ("retry_after", "wait"),
-    [(0.0, 0.5), (0.25, 0.5), (3.0, 3.0), (60.0, 60.0), (60.001, None), (1e9, None)],
+    [(0.0, 0.1), (0.05, 0.15), (3.0, 3.1), (60.0, 60.1), (60.001, None), (1e9, None)],
 )
 @pytest.mark.parametrize("status", [429, 503, 500])
 def test_retry_after(status: int, retry_after: float, wait: float | None) -> None:
-    """What the server asks for is the least wait; beyond a minute, no retry."""
-    assert wait_for(answered(status, retry_after)) == wait
+    """The jitter comes on top of what the server asks; beyond a minute, no retry."""
+    assert wait_for(answered(status, retry_after)) == pytest.approx(wait)
+
+
+@pytest.mark.usefixtures("shortest")
+def test_least_retry_after() -> None:
+    """What the server asks for is the least wait."""
+    assert wait_for(answered(429, 3.0)) == 3.0
 
 
 @pytest.mark.usefixtures("longest")
 @pytest.mark.parametrize(
     ("left", "wait"),
-    [(0.501, 0.5), (0.5, None), (0.499, None), (0.0, None), (-1.0, None)],
+    [(0.101, 0.1), (0.1, None), (0.099, None), (0.0, None), (-1.0, None)],
 )
 def test_deadline(left: float, wait: float | None) -> None:
     """A wait that does not end before the deadline does not begin."""
@@ -252,7 +283,7 @@ def test_poll_retry_after(retry_after: float, wait: float | None) -> None:
 def test_polls_do_not_lengthen_the_back_off() -> None:
     """The back-off after another error depends on the attempts alone."""
     wait = wait_for(answered(503), keyed=True, attempt=1, polls=9, max_retries=1)
-    assert wait == 0.5
+    assert wait == 0.1
 
 
 @pytest.mark.slow
@@ -290,14 +321,15 @@ def test_any_wait(
     if wait is None:
         return
     asked = retry_after or 0.0
-    assert asked <= wait <= max(8.0, asked)
+    assert asked <= wait <= asked + 8
     assert asked <= 60
     assert wait < left
     assert status in RETRIED[harmless, keyed][0]
     if status == 409:
         assert wait == max(min(4.0, 0.5 * 2**polls), asked)
     else:
-        assert wait <= max(0.5 * 2.0 ** (attempt - 1), asked)
+        first = 1.0 if status == 429 and retry_after is None else 0.1
+        assert wait <= asked + first * 2.0 ** (attempt - 1)
         assert attempt <= max_retries
 
 
@@ -324,12 +356,12 @@ class Decider:
 @pytest.mark.parametrize(
     ("error", "attempts", "left", "decision"),
     [
-        (answered(503), 1, 30.0, 0.5),
-        (answered(503, 2.0), 2, 30.0, 2.0),
+        (answered(503), 1, 30.0, 0.1),
+        (answered(503, 2.0), 2, 30.0, 2.2),
         (answered(503), 3, 30.0, False),
         (answered(400), 1, 30.0, False),
-        (answered(503), 1, 0.1, False),
-        (answered(503), 1, math.inf, 0.5),
+        (answered(503), 1, 0.05, False),
+        (answered(503), 1, math.inf, 0.1),
         (ServiceUnavailableError("down", 503, retry_after=40.0), 1, 30.0, False),
         (ConflictError("busy", 409), 3, 30.0, 0.5),
         (ConflictError("busy", 409), 1, 0.1, False),
@@ -362,15 +394,34 @@ async def test_polls_spend_nothing() -> None:
     steps: list[tuple[Exception, float | bool, int, int]] = [
         (busy, 0.5, 1, 100),
         (busy, 1.0, 2, 100),
-        (down, 0.5, 2, 99),
+        (down, 0.1, 2, 99),
         (busy, 2.0, 3, 99),
-        (down, 1.0, 3, 98),
+        (down, 0.2, 3, 98),
         (busy, 4.0, 4, 98),
         (down, False, 4, 98),
     ]
     for error, decision, polls, left in steps:
         assert decider.decide(error) == decision
         assert (decider.call.polls, decider.quota.left) == (polls, left)
+
+
+@pytest.mark.parametrize(
+    ("error", "left", "exhausted"),
+    [
+        (answered(503), 0, True),
+        (answered(503), 1, False),
+        (answered(400), 0, False),
+        (ConflictError("busy", 409), 0, False),
+    ],
+)
+async def test_exhausted_quota(error: Exception, left: int, exhausted: bool) -> None:
+    """A call that is observed learns that only the lack of quota prevented a retry."""
+    decider = Decider()
+    measured = decider.call.measured = Measurements(began=0.0)
+    while decider.quota.left > left:
+        decider.quota.spend()
+    decider.decide(error)
+    assert measured.quota_exhausted is exhausted
 
 
 async def test_refusal_spends_nothing() -> None:
@@ -384,6 +435,6 @@ async def test_refusal_spends_nothing() -> None:
 async def test_error_of_the_token_provider() -> None:
     """What the token provider raised is not retried, even if it is one of ours."""
     decider = Decider()
-    error = decider.call.provider_error = lost(outcome_unknown=False)
+    error = decider.call.hook_error = lost(outcome_unknown=False)
     assert decider.decide(error) is False
     assert decider.decide(lost(outcome_unknown=False)) is not False

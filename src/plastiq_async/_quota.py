@@ -31,6 +31,10 @@ class RetryQuota:
         if not self.left:
             logger.warning("the retry quota is used up: failed calls are not retried")
 
+    def give_back(self) -> None:
+        """Add the tokens of a retry that was not made."""
+        self._tokens = min(self._capacity, self._tokens + _RETRY_COST)
+
     def earn(self, *, retried: bool) -> None:
         """Add tokens after a call has succeeded."""
         if self._tokens < self._capacity:

@@ -4,7 +4,7 @@ import random
 import re
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import anyio
 import httpx
@@ -19,10 +19,12 @@ from plastiq_async.errors import (
     APIStatusError,
     APITimeoutError,
     ConfigurationError,
+    DocumentUploadError,
     HookError,
     InvalidArgumentError,
     NextStep,
     PlastiqError,
+    RateLimitError,
 )
 
 PlastiqErrorT = TypeVar("PlastiqErrorT", bound=PlastiqError)
@@ -31,9 +33,13 @@ _REQUEST_TIMEOUT = 408
 _CONFLICT = 409
 _THROTTLED = 429
 _SERVER_ERROR = 500
-# The first wait, before jitter, and the longest. Both double with each attempt.
-_FIRST_WAIT = 0.5
+# Bounds of the first wait, which double with each attempt. The limit of requests needs
+# more time to recover than a connection.
+_FIRST_WAIT = 0.1
+_FIRST_THROTTLED_WAIT = 1.0
 _LONGEST_WAIT = 8.0
+# A request in flight is polled without jitter.
+_FIRST_POLL_WAIT = 0.5
 _LONGEST_POLL_WAIT = 4.0
 _LONGEST_RETRY_AFTER = 60.0
 # Statuses of a gateway, of a token, or of a request in flight: nothing was decided.
@@ -57,29 +63,51 @@ def next_wait(
     `attempt` counts from 1 and leaves out the polls. `left` is the time until the
     deadline, `quota` the number of retries that the session has left.
     """
+    asked = (isinstance(error, APIStatusError) and error.retry_after) or 0.0
+    if asked > _LONGEST_RETRY_AFTER:
+        return None
     if is_in_progress(error, operation):
-        wait = min(_LONGEST_POLL_WAIT, _FIRST_WAIT * 2.0 ** min(polls, 10))
+        poll = min(_LONGEST_POLL_WAIT, _FIRST_POLL_WAIT * 2.0 ** min(polls, 10))
+        wait = max(poll, asked)
     elif attempt > max_retries or quota < 1 or not _is_retryable(error, operation):
         return None
     else:
-        # Full jitter, anywhere below the exponential bound, so that callers spread out.
-        bound = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** min(attempt - 1, 10))
-        wait = random.uniform(0, bound)  # noqa: S311 -- not for cryptography
-    asked = error.retry_after if isinstance(error, APIStatusError) else None
-    if asked is not None:
-        if asked > _LONGEST_RETRY_AFTER:
-            return None
-        wait = max(wait, asked)
+        # Full jitter, anywhere below the exponential bound, so that callers spread out,
+        # also those that were asked to wait for the same time.
+        bound = min(_LONGEST_WAIT, _first_wait(error) * 2.0 ** min(attempt - 1, 10))
+        wait = asked + random.uniform(0, bound)  # noqa: S311 -- not for cryptography
     return wait if wait < left else None
 
 
-def is_in_progress(error: Exception, operation: Operation[Any]) -> bool:
+def _first_wait(error: Exception) -> float:
+    """Return the bound of the first wait after `error`, in seconds."""
+    if (
+        isinstance(error, APIStatusError)
+        and error.status_code == _THROTTLED
+        and error.retry_after is None
+    ):
+        return _FIRST_THROTTLED_WAIT
+    return _FIRST_WAIT
+
+
+def is_in_progress(error: Exception | None, operation: Operation[Any]) -> bool:
     """Tell whether the server is still processing the operation's idempotency key."""
     return (
         isinstance(error, APIStatusError)
         and error.status_code == _CONFLICT
         and operation.idempotency_key is not None
         and not error.replayed
+    )
+
+
+def is_throttled(
+    error: Exception, operation: Operation[Any]
+) -> TypeGuard[RateLimitError]:
+    """Tell whether the API refused an attempt because of its limit for all requests."""
+    return (
+        isinstance(error, RateLimitError)
+        and not error.replayed
+        and not operation.own_limit
     )
 
 
@@ -139,7 +167,10 @@ def next_step(
         return _step_with_key(status_error) if status_error else "same_key"
     if outcome_unknown and not operation.harmless:
         return "reconcile"
-    lasting = isinstance(error, APIConnectionError) and not error.transient
+    lasting = (
+        isinstance(error, (APIConnectionError, DocumentUploadError))
+        and not error.transient
+    )
     if lasting or isinstance(error, HookError):
         return "fix"
     if status_error is None or status_error.status_code == _THROTTLED:
@@ -209,18 +240,21 @@ class RetryLoop:
 
     def _decide(self, call: Call, error: Exception) -> float | bool:
         """Return the wait before the next attempt, or False to give up."""
-        if error is call.provider_error:
+        if error is call.hook_error:
             return False
-        wait = next_wait(
+        wait_with = partial(
+            next_wait,
             error,
             operation=call.operation,
             attempt=call.attempts - call.polls,
             polls=call.polls,
             max_retries=call.defaults.max_retries,
             left=call.deadline - anyio.current_time(),
-            quota=self.quota.left,
         )
+        wait = wait_with(quota=self.quota.left)
         if wait is None:
+            if call.measured is not None and self.quota.left < 1:
+                call.measured.quota_exhausted = wait_with(quota=1) is not None
             return False
         if is_in_progress(error, call.operation):
             call.polls += 1
