@@ -6,7 +6,8 @@ Start workers on any number of machines, then enqueue tasks::
     python examples/worker_taskiq.py PAYER_ID ...
 
 Requires taskiq, taskiq-redis, and Redis 6.2 or later at REDIS_URL. The workers read
-PLASTIQ_ACCESS_TOKEN and PLASTIQ_BASE_URL or PLASTIQ_ENVIRONMENT.
+PLASTIQ_ACCESS_TOKEN and PLASTIQ_BASE_URL or PLASTIQ_ENVIRONMENT. Together they send at
+most as many requests a minute as the API allows.
 
 The task's result is stored in Redis and contains the client secret. It is deleted when
 it is first read, and always before the secret expires. Protect Redis with a password
@@ -40,14 +41,16 @@ from taskiq.serializers import JSONSerializer
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker
 
 from plastiq_async import PlastiqError, PlastiqSession, current_trace_id, trace_context
+from plastiq_async.integrations.limits import RedisRateLimiter
 
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379")
+MAX_REQUESTS_PER_MINUTE = 200  # of the API key, which all workers use
 
 # In seconds, in ascending order.
-CALL_TIMEOUT = 5  # time limit of a call, including retries
-CLAIM_AFTER = 8  # a task not acknowledged by then goes to another worker
-RESULT_TIMEOUT = 30  # the browser waits so long: enough for two dead workers and a call
-RESULT_LIFETIME = 50  # a secret's 60, minus CALL_TIMEOUT and a margin
+CALL_TIMEOUT = 20  # of a call with its wait for the rate limit: some 70 tasks at once
+CLAIM_AFTER = 22  # a task not acknowledged by then goes to another worker
+RESULT_TIMEOUT = 30  # the browser waits so long: enough for a dead worker and a call
+RESULT_LIFETIME = 35  # a secret's 60, minus CALL_TIMEOUT and a margin
 
 
 class Broker(RedisStreamBroker):
@@ -112,13 +115,18 @@ broker.result_backend = RedisAsyncResultBackend(
 @broker.on_event(TaskiqEvents.WORKER_STARTUP)
 async def open_session(state: TaskiqState) -> None:
     """Open the session of this worker process."""
-    state.plastiq = PlastiqSession(timeout=CALL_TIMEOUT)
+    state.redis = Redis.from_url(REDIS_URL)
+    limiter = RedisRateLimiter(
+        state.redis, name="plastiq", max_requests_per_minute=MAX_REQUESTS_PER_MINUTE
+    )
+    state.plastiq = PlastiqSession(timeout=CALL_TIMEOUT, rate_limiter=limiter)
 
 
 @broker.on_event(TaskiqEvents.WORKER_SHUTDOWN)
 async def close_session(state: TaskiqState) -> None:
     """Close the session after the last task."""
     await state.plastiq.aclose()
+    await state.redis.aclose()
 
 
 @broker.task("create_client_secret")  # the default name depends on how it is started

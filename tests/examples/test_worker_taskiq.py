@@ -23,11 +23,12 @@ import pytest
 from plastiq_async import trace_context
 from plastiq_async.testing import FakePlastiq
 from tests.support.example_processes import EXAMPLES
+from tests.support.programs import running
+from tests.support.redis_program import redis_program, url_of
 from tests.support.uvicorn_server import in_uvicorn
 
 # First, because the imports take seconds.
-REDIS_SERVER = shutil.which("redis-server")
-if REDIS_SERVER is None:
+if shutil.which("redis-server") is None:
     pytest.skip("the program redis-server is missing", allow_module_level=True)
 pytest.importorskip("taskiq_redis")
 redis = pytest.importorskip("redis")
@@ -36,6 +37,7 @@ pytestmark = pytest.mark.slow
 
 EXAMPLE = EXAMPLES / "worker_taskiq.py"
 GROUP = ("client-secrets", "taskiq")  # the stream and its consumer group
+LIMIT = b"plastiq-async:rate-limit:plastiq"
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -55,22 +57,11 @@ def anyio_backend() -> str:
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Start a private Redis that persists nothing."""
-    address = tmp_path / "redis"
-    options = {"port": "0", "unixsocket": address, "save": "", "dir": tmp_path}
-    arguments = [str(word) for key in options for word in (f"--{key}", options[key])]
-    url = f"unix://{address}"
-    monkeypatch.setenv("REDIS_URL", url)
-    with (
-        subprocess.Popen(
-            [str(REDIS_SERVER), *arguments], stdout=subprocess.DEVNULL
-        ) as server,
-        redis.Redis.from_url(url) as client,
-    ):
-        try:
-            until(address.exists)
+    with running(redis_program(tmp_path)) as server:
+        url = url_of(server)
+        monkeypatch.setenv("REDIS_URL", url)
+        with redis.Redis.from_url(url) as client:
             yield client
-        finally:
-            server.kill()
 
 
 @pytest.fixture
@@ -173,7 +164,10 @@ async def test_each_payer_gets_an_answer(
     assert len(requests) == 11
     assert worker.log.count("session for ") == 2
     assert "Traceback" not in worker.log
-    # Only the stream is left, and all its entries have been acknowledged.
+    # Only the stream is left, and all its entries have been acknowledged. The limit of
+    # requests is left for some seconds.
+    assert store.ttl(LIMIT) <= 5
+    store.delete(LIMIT)
     assert store.keys() == [b"client-secrets"]
     assert store.xpending(*GROUP)["pending"] == 0
     shown = f"{worker.log} {lines} {store.xrange('client-secrets')}"
@@ -206,17 +200,30 @@ async def test_killed_worker(
 ) -> None:
     """Another worker finishes the task of a killed one, without a new task."""
     worker = start_worker()
-    fake_plastiq.delay_next(4, times=20)
-    tasks = await enqueue(example, fake_plastiq.payer_id, 20)
-    until(lambda: len(fake_plastiq.requests) == 20)
+    fake_plastiq.delay_next(4, times=12)
+    tasks = await enqueue(example, fake_plastiq.payer_id, 12)
+    until(lambda: len(fake_plastiq.requests) == 12)
     worker.kill()
     start_worker()
     for task in tasks.values():
         result = await task.wait_result(check_interval=0.05, timeout=40)
         assert "client_secret" in result.return_value
     seen = [request.trace_id for request in fake_plastiq.requests]
-    assert len(seen) > 20
+    assert len(seen) > 12
     assert set(seen) == set(tasks)
+
+
+async def test_backlog(
+    example: Any, fake_plastiq: FakePlastiq, start_worker: StartWorker
+) -> None:
+    """Tasks that come faster than the limit wait for their turn, and none fails."""
+    fake_plastiq.limit_requests(example.MAX_REQUESTS_PER_MINUTE)
+    start_worker()
+    tasks = await enqueue(example, fake_plastiq.payer_id, 60)
+    for task in tasks.values():
+        result = await task.wait_result(check_interval=0.05, timeout=40)
+        assert "client_secret" in result.return_value
+    assert len(fake_plastiq.requests) == 60
 
 
 async def test_stopped_worker(
