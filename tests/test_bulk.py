@@ -25,9 +25,9 @@ from plastiq_async import (
     PlastiqSession,
     SessionStateError,
     Succeeded,
+    bulk,
     trace_context,
 )
-from plastiq_async._bulk import Bulk
 from plastiq_async.middleware import Handler
 from plastiq_async.testing import FakePlastiq
 from tests.support.sessions import fake_session, session_for
@@ -140,7 +140,7 @@ async def test_as_they_complete() -> None:
         await anyio.sleep(0.5 if number == 0 else 0)
         return number
 
-    async with Bulk(call, range(10), 2) as stream:
+    async with bulk(call, range(10), concurrency=2) as stream:
         results = [outcome.result async for outcome in stream]
     assert results == [*range(1, 10), 0]
 
@@ -150,7 +150,7 @@ async def test_as_they_complete() -> None:
 async def test_no_more_than_needed(concurrency: int) -> None:
     """Requests are taken as outcomes are fetched, of a source without an end."""
     calls = Calls()
-    async with Bulk(calls, calls, concurrency) as stream:
+    async with bulk(calls, calls, concurrency=concurrency) as stream:
         for fetched in range(1, 100):
             await anext(stream)
             if fetched % 10 == 0:
@@ -204,7 +204,7 @@ async def test_exception_of_the_body(error: Exception) -> None:
     calls = Calls()
 
     async def fail() -> None:
-        async with Bulk(calls, calls, 3) as stream:
+        async with bulk(calls, calls, concurrency=3) as stream:
             await anext(stream)
             raise error
 
@@ -219,7 +219,7 @@ async def test_cancelled_from_outside() -> None:
     """A scope around the block cancels all of it."""
     calls = Calls()
     with anyio.move_on_after(0.05) as scope:
-        async with Bulk(calls, calls, 3) as stream:
+        async with bulk(calls, calls, concurrency=3) as stream:
             async for _ in stream:
                 pass
     assert scope.cancelled_caught
@@ -233,7 +233,7 @@ async def test_cancelled_natively() -> None:
         calls = Calls()
 
         async def consume(calls: Calls = calls) -> None:
-            async with Bulk(calls, calls, 3) as stream:
+            async with bulk(calls, calls, concurrency=3) as stream:
                 async for _ in stream:
                     pass
 
@@ -254,7 +254,7 @@ async def test_cancelled_while_waiting() -> None:
         await anyio.sleep(0.01)
         return number
 
-    async with Bulk(call, range(20), 2) as stream:
+    async with bulk(call, range(20), concurrency=2) as stream:
         while len(fetched) < 20:
             with anyio.move_on_after(0.003):
                 fetched.add((await anext(stream)).result)
@@ -271,7 +271,7 @@ async def test_several_consumers() -> None:
             fetched[outcome.request] += 1
 
     async with (
-        Bulk(calls, itertools.islice(calls, 60), 4) as stream,
+        bulk(calls, itertools.islice(calls, 60), concurrency=4) as stream,
         anyio.create_task_group() as group,
     ):
         for _ in range(3):
@@ -290,7 +290,7 @@ async def test_generator_is_closed() -> None:
         finally:
             closed.append(True)
 
-    async with Bulk(Calls(), generate(), 2) as stream:
+    async with bulk(Calls(), generate(), concurrency=2) as stream:
         await anext(stream)
     assert closed == [True]
 
@@ -314,7 +314,7 @@ async def test_source_that_fails(asynchronous: bool) -> None:
 
     async def fetch_all() -> None:
         source = give_slowly() if asynchronous else give()
-        async with Bulk(calls, source, 2) as stream:
+        async with bulk(calls, source, concurrency=2) as stream:
             async for outcome in stream:
                 requests.add(outcome.request)
 
@@ -339,7 +339,7 @@ async def test_source_is_not_asked_again(end: Exception) -> None:
 
     results = []
     with suppress(ZeroDivisionError):
-        async with Bulk(Calls(), Source(), 4) as stream:
+        async with bulk(Calls(), Source(), concurrency=4) as stream:
             async for outcome in stream:
                 results.append(outcome.result)  # noqa: PERF401 -- it may raise
     assert results == [1]
@@ -348,21 +348,21 @@ async def test_source_is_not_asked_again(end: Exception) -> None:
 
 async def test_nothing_to_do() -> None:
     """No requests, no outcomes."""
-    async with Bulk(Calls(), range(0), 3) as stream:
+    async with bulk(Calls(), range(0), concurrency=3) as stream:
         assert [outcome async for outcome in stream] == []
 
 
 async def test_after_the_block() -> None:
     """Outside of its block there are no outcomes, not even those that were left."""
     calls = Calls()
-    bulk = Bulk(calls, calls, 3)
-    async with bulk as stream:
+    block = bulk(calls, calls, concurrency=3)
+    async with block as stream:
         await anext(stream)
         await anyio.sleep(0.02)
-    with pytest.raises(SessionStateError, match="block of create_many is over"):
+    with pytest.raises(SessionStateError, match="block of these outcomes is over"):
         await anext(stream)
     with pytest.raises(SessionStateError, match="cannot be entered twice"):
-        await bulk.__aenter__()
+        await block.__aenter__()
 
 
 async def test_closed_during_the_block(fake_plastiq: FakePlastiq) -> None:
@@ -395,8 +395,8 @@ def test_bad_requests(requests: object, session: PlastiqSession) -> None:
 
 def test_is_a_context_manager(session: PlastiqSession) -> None:
     """The type that users see is the standard library's."""
-    bulk = session.client_secrets.create_many([])
-    assert isinstance(bulk, AbstractAsyncContextManager)
+    block = session.client_secrets.create_many([])
+    assert isinstance(block, AbstractAsyncContextManager)
 
 
 class Ages:
@@ -438,7 +438,7 @@ async def test_slow_consumer() -> None:
     """A slow consumer gets each outcome soon after its call, whatever the limit."""
     calls = Ages()
     ages = []
-    async with Bulk(calls, range(200), 100) as stream:
+    async with bulk(calls, range(200), concurrency=100) as stream:
         async for outcome in stream:
             ages.append(calls.fetch(outcome.request))
             await settle()
@@ -452,7 +452,7 @@ async def test_fast_consumer() -> None:
     """A consumer that does nothing else gets full concurrency within a few rounds."""
     calls = Ages()
     reached = 0
-    async with Bulk(calls, range(2000), 100) as stream:
+    async with bulk(calls, range(2000), concurrency=100) as stream:
         async for outcome in stream:
             calls.fetch(outcome.request)
             if calls.most_in_flight == 100:
@@ -465,7 +465,7 @@ async def test_consumer_that_slows_down() -> None:
     """What is in flight is handed over; from then on, no outcome waits for long."""
     calls = Ages()
     ages = []
-    async with Bulk(calls, range(2000), 50) as stream:
+    async with bulk(calls, range(2000), concurrency=50) as stream:
         async for outcome in stream:
             ages.append(calls.fetch(outcome.request))
             if calls.fetched > 1000:
@@ -487,7 +487,7 @@ async def test_slow_source() -> None:
             yield number
 
     ages = []
-    async with Bulk(calls, generate(), 100) as stream:
+    async with bulk(calls, generate(), concurrency=100) as stream:
         async for outcome in stream:
             ages.append(calls.fetch(outcome.request))
             if calls.fetched > 60:
@@ -505,7 +505,7 @@ async def test_oldest_first() -> None:
         completed.append(number)
         return number
 
-    async with Bulk(call, range(50), 10) as stream:
+    async with bulk(call, range(50), concurrency=10) as stream:
         fetched = [outcome.result async for outcome in stream]
     assert fetched == completed
 
@@ -522,7 +522,7 @@ async def test_left_while_the_source_waits() -> None:
             cancelled.append(True)
             raise
 
-    async with Bulk(Ages(), generate(), 3) as stream:
+    async with bulk(Ages(), generate(), concurrency=3) as stream:
         await anext(stream)
         await settle()
     assert cancelled == [True]
@@ -565,7 +565,7 @@ async def test_stray_cancellation_of_a_call() -> None:
             await await_cancelled()
         return number
 
-    async with Bulk(call, range(20), 3) as stream:
+    async with bulk(call, range(20), concurrency=3) as stream:
         outcomes = [outcome async for outcome in stream]
     failed = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
     assert sorted(outcome.request for outcome in failed) == list(range(1, 20, 2))
@@ -586,11 +586,11 @@ async def test_stray_cancellation_of_the_source() -> None:
     fetched = []
 
     async def fetch_all() -> None:
-        async with Bulk(Ages(), generate(), 3) as stream:
+        async with bulk(Ages(), generate(), concurrency=3) as stream:
             async for outcome in stream:
                 fetched.append(outcome.result)  # noqa: PERF401 -- it raises
 
-    with pytest.raises(HookError, match="iterator of the requests") as info:
+    with pytest.raises(HookError, match="iterator of the items") as info:
         await fetch_all()
     assert isinstance(info.value.__cause__, asyncio.CancelledError)
     assert sorted(filter(None, fetched)) == [1, 2, 3, 4]

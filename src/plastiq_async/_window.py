@@ -1,11 +1,11 @@
-"""`Window`: how many requests of `Bulk` may be held, by the pace of the consumer."""
+"""`Window`: how many items of `Bulk` may be held, by the pace of the consumer."""
 
 # A consumer that is fast reaches a concurrency of 100 within five round trips.
 _FIRST_SIZE = 4
 
 
 class Window:
-    """The number of requests in flight or with an outcome that was not fetched.
+    """The number of items in flight or with an outcome that was not fetched.
 
     It is adjusted in rounds. A round ends when the consumer had to wait for an outcome,
     or when it fetched a whole window of them without waiting:
@@ -34,7 +34,7 @@ class Window:
 
         Args:
             waited: Whether the consumer waited for the outcome.
-            full: Whether no more requests could be held at that time.
+            full: Whether no more items could be held at that time.
             left: The number of outcomes that are left to fetch.
         """
         self._fetched += 1
