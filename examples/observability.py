@@ -1,8 +1,8 @@
-"""Trace calls with OpenTelemetry, and count retries with Prometheus.
+"""Trace calls with OpenTelemetry, and count them for Prometheus.
 
 Run it with the local fake::
 
-    pip install opentelemetry-sdk opentelemetry-instrumentation-httpx prometheus-client
+    pip install opentelemetry-instrumentation-httpx opentelemetry-exporter-prometheus
     python -m plastiq_async.sandbox python examples/observability.py
 """
 
@@ -11,16 +11,18 @@ from __future__ import annotations
 import os
 
 import anyio
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
+from opentelemetry.metrics import set_meter_provider
+from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import set_tracer_provider
 from prometheus_client import generate_latest
-from stamina.instrumentation import PrometheusOnRetryHook, set_on_retry_hooks
 
 from plastiq_async import PlastiqError, PlastiqSession
-from plastiq_async.integrations.opentelemetry import OpenTelemetryMiddleware
+from plastiq_async.integrations.opentelemetry import OpenTelemetryObserver
 
 UNKNOWN_PAYER_ID = "00000000-0000-4000-8000-000000000000"
 UNREACHABLE_URL = "http://127.0.0.1:9/api"
@@ -32,23 +34,22 @@ async def main() -> None:
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(spans))
     set_tracer_provider(provider)
+    set_meter_provider(MeterProvider([PrometheusMetricReader()]))
     HTTPXClientInstrumentor().instrument()  # a span per attempt
-    middleware = [OpenTelemetryMiddleware()]  # a span per call
-    # By default, stamina also logs the retries of other libraries.
-    set_on_retry_hooks([PrometheusOnRetryHook])
+    observer = OpenTelemetryObserver()  # a span and metrics per call
 
     payer_id = os.environ["PLASTIQ_PAYER_ID"]
-    async with PlastiqSession(middleware=middleware) as plastiq:
+    async with PlastiqSession(observer=observer) as plastiq:
         await create(plastiq, payer_id)
         await create(plastiq, UNKNOWN_PAYER_ID)
     async with PlastiqSession(
-        base_url=UNREACHABLE_URL, max_retries=1, middleware=middleware
+        base_url=UNREACHABLE_URL, max_retries=1, observer=observer
     ) as plastiq:
         await create(plastiq, payer_id)
 
     print_tree(spans.get_finished_spans())
     for line in generate_latest().decode().splitlines():
-        if line.startswith("stamina_retries_total"):
+        if line.startswith("plastiq_client_call_") and "_bucket{" not in line:
             print(line)
 
 

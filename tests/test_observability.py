@@ -27,7 +27,7 @@ from stamina.instrumentation import (
 )
 
 from plastiq_async import PlastiqError, PlastiqSession
-from plastiq_async.integrations.opentelemetry import OpenTelemetryMiddleware
+from plastiq_async.integrations.opentelemetry import OpenTelemetryObserver
 from tests.support.sessions import PAYER, TOKEN, session_for
 from tests.support.socket_server import Connection, Request, Server, Step
 from tests.support.steps import answer, drop, response
@@ -64,7 +64,7 @@ def transport(wiring: tuple[str, str]) -> str:
 
 
 class Telemetry:
-    """OpenTelemetry with its SDK, for sessions with our middleware."""
+    """OpenTelemetry with its SDK, for sessions with our observer."""
 
     def __init__(self) -> None:
         self._exporter = InMemorySpanExporter()
@@ -87,8 +87,8 @@ class Telemetry:
 
     def session_for(self, server: Server, transport: str) -> PlastiqSession:
         """Return a session with `server` that creates a span for each call."""
-        middleware = [OpenTelemetryMiddleware(self._provider)]
-        return session_for(server, transport=transport, middleware=middleware)
+        observer = OpenTelemetryObserver(self._provider)
+        return session_for(server, transport=transport, observer=observer)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from plastiq_async import PermissionDeniedError, PlastiqSession
-from plastiq_async.integrations.opentelemetry import OpenTelemetryMiddleware
+from plastiq_async.integrations.opentelemetry import OpenTelemetryObserver
 from plastiq_async.testing import FakePlastiq
 from tests.support.private_texts import END_USER
 from tests.support.wirings import WIRINGS
@@ -51,12 +51,12 @@ def spans(provider: TracerProvider) -> InMemorySpanExporter:
 def session(
     base_url: str, transport: Any, fake_plastiq: FakePlastiq, provider: TracerProvider
 ) -> PlastiqSession:
-    """Return a session with our middleware."""
+    """Return a session with our observer."""
     return PlastiqSession(
         fake_plastiq.access_token,
         base_url=base_url,
         transport=transport,
-        middleware=[OpenTelemetryMiddleware(provider)],
+        observer=OpenTelemetryObserver(provider),
     )
 
 
@@ -85,7 +85,7 @@ async def test_retried_call(
             fake_plastiq.payer_id, end_user=END_USER
         )
     call, attempts = tree(spans)
-    assert call.name == "POST /client-secrets"
+    assert call.name == "client_secrets.create"
     assert (call.attributes or {})["plastiq.attempts"] == 3
     parents = [request.headers["traceparent"] for request in fake_plastiq.requests]
     assert len(parents) == len(attempts) == 3

@@ -1,116 +1,197 @@
-"""OpenTelemetry integration: a span for each call.
+"""OpenTelemetry integration: a span and metrics for each call.
 
 ::
 
     HTTPXClientInstrumentor().instrument()  # opentelemetry-instrumentation-httpx
-    PlastiqSession(middleware=[OpenTelemetryMiddleware()])
+    PlastiqSession(observer=OpenTelemetryObserver())
 
-The span covers the whole call, including retries and back-off. The official
+The span covers the whole call, with all of its attempts and waits. The official
 instrumentation of httpx adds a child span for each attempt, and sends the trace context
 (``traceparent``). It works for sessions made before and after it. For
 ``transport="aiohttp"``, use opentelemetry-instrumentation-aiohttp-client instead, and
 enable it before the session's first call.
 
-Requires opentelemetry-api. Without a configured SDK the middleware does nothing.
+Requires opentelemetry-api. Without a configured SDK the observer does nothing.
 """
 
 from __future__ import annotations
 
-import anyio
-import httpx
+from collections.abc import Callable
+from contextvars import Token
+from functools import partial
 
+from plastiq_async._call_record import CallRecord
 from plastiq_async._missing import explain_missing
-from plastiq_async._protocol import parse_trace_id
+from plastiq_async._telemetry import SpanObserver
 from plastiq_async._version import __version__
-from plastiq_async.errors import (
-    APIResponseError,
-    APIStatusError,
-    APITimeoutError,
-    PlastiqError,
-)
-from plastiq_async.middleware import CallInfo, Handler, call_info
+from plastiq_async.errors import APIStatusError
+from plastiq_async.middleware import CallInfo
 
 try:
-    from opentelemetry.trace import StatusCode, TracerProvider, get_tracer
+    from opentelemetry.context import Context, attach, detach
+    from opentelemetry.metrics import MeterProvider, get_meter
+    from opentelemetry.trace import (
+        Span,
+        StatusCode,
+        TracerProvider,
+        get_tracer,
+        set_span_in_context,
+    )
 except ModuleNotFoundError as _error:
     raise explain_missing(
-        _error, "opentelemetry.trace", "opentelemetry-api", __name__
+        _error, "opentelemetry.context", "opentelemetry-api", __name__
     ) from None
 
-__all__ = ["OpenTelemetryMiddleware"]
+__all__ = ["OpenTelemetryObserver"]
+
+# Those of http.client.request.duration in the semantic conventions, in seconds.
+_DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+
+_Attributes = dict[str, str | bool | int]
 
 
-class OpenTelemetryMiddleware:
-    """Middleware that records a span such as ``POST /client-secrets`` for each call.
+class OpenTelemetryObserver(SpanObserver):
+    """Observer that records a span such as ``payments.create``, and metrics.
 
-    Put it first in the session's list of middleware, so that the span includes the
-    other middleware. The span begins when the call has its permit, that is, when fewer
-    than ``max_connections`` calls are in flight. Attributes of the span:
+    The span has kind INTERNAL, because those of the attempts have kind CLIENT. It
+    begins before the call waits for a permit. If the call fails, its status is ERROR,
+    described by the name of the exception, the status code and the API's error code.
+    Texts of exceptions are not recorded, because the API may quote IDs of payers in
+    them. If the caller cancels the call, its status stays unset.
 
+    Attributes of the span, by the semantic conventions where they have a name:
+
+    - ``http.request.method``, ``url.template`` and ``server.address``, of which the
+      upload of a document has the first only.
+    - ``http.response.status_code``: the status code of the response.
+    - ``error.type``: the name of the exception, if the call failed.
     - ``plastiq.trace_id``: the trace ID, for support requests.
     - ``plastiq.attempts``: the number of attempts.
-    - ``http.response.status_code``: the status code of the last response.
-    - ``error.type``: the name of the exception, if the call failed. The exception is
-      also recorded with its traceback. Errors of this library contain no secrets.
+    - ``plastiq.cancelled``, ``plastiq.outcome_unknown``, ``plastiq.replayed``: True,
+      if it is so.
 
-    One error is not recorded: a 2xx response with an invalid body, because the body is
-    decoded after all middleware.
+    Metrics, by ``plastiq.operation`` and the first three attributes above:
+
+    - ``plastiq.client.call.duration``: histogram of the durations of whole calls in
+      seconds, also by ``http.response.status_code``, ``error.type`` and
+      ``plastiq.cancelled``.
+    - ``plastiq.client.call.attempts``: number of attempts.
+    - ``plastiq.client.call.retries``: number of retries, also by ``error.type``, the
+      error that was the reason.
+    - ``plastiq.client.call.quota_exhausted``: number of calls that were not retried,
+      because the session's retry quota was used up.
 
     Args:
         tracer_provider: The tracer provider; the global one by default.
+        meter_provider: The meter provider; the global one by default.
     """
 
-    def __init__(self, tracer_provider: TracerProvider | None = None) -> None:
+    def __init__(
+        self,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+    ) -> None:
         self._tracer = get_tracer("plastiq_async", __version__, tracer_provider)
+        meter = get_meter("plastiq_async", __version__, meter_provider)
+        self._duration = meter.create_histogram(
+            "plastiq.client.call.duration",
+            unit="s",
+            description="Duration of calls, all attempts and waits included.",
+            explicit_bucket_boundaries_advisory=_DURATIONS,
+        )
+        self._attempts = meter.create_counter(
+            "plastiq.client.call.attempts",
+            unit="{attempt}",
+            description="Number of attempts.",
+        )
+        self._retries = meter.create_counter(
+            "plastiq.client.call.retries",
+            unit="{retry}",
+            description="Number of retries, by the error that was the reason.",
+        )
+        self._exhausted = meter.create_counter(
+            "plastiq.client.call.quota_exhausted",
+            unit="{call}",
+            description="Number of calls not retried for lack of retry quota.",
+        )
 
-    async def __call__(
-        self, request: httpx.Request, call_next: Handler, /
-    ) -> httpx.Response:
-        """Make the call in a span, and record its result on the span."""
-        call = call_info(request)
-        # The kind stays INTERNAL, because the spans of the attempts have kind CLIENT.
-        with self._tracer.start_as_current_span(
-            f"{call.method} {call.path}",
-            attributes={"plastiq.trace_id": str(call.trace_id)},
-        ) as span:
-            attributes: dict[str, str | int] = {}
-            try:
-                response = await call_next(request)
-                attributes = _response_attributes(response)
-            except Exception as error:
-                # The span itself records the exception and sets its status.
-                attributes = _error_attributes(error)
-                raise
-            except BaseException as error:
-                name = _cancellation_type(call, error)
-                attributes = {"error.type": name}
-                span.set_status(StatusCode.ERROR, name)
-                raise
-            finally:
-                attempts = call_info(request).attempts
-                span.set_attributes({"plastiq.attempts": attempts, **attributes})
-            return response
+    def __call__(self, record: CallRecord, /) -> None:
+        """Record the metrics of a call, without a span."""
+        labels: _Attributes = {"plastiq.operation": record.operation, **_target(record)}
+        self._duration.record(record.elapsed, {**labels, **_ending(record)})
+        self._attempts.add(record.attempts, labels)
+        for reason in record.retries:
+            self._retries.add(1, {**labels, "error.type": reason})
+        if record.quota_exhausted:
+            self._exhausted.add(1, labels)
+
+    def begin(
+        self, call: CallInfo
+    ) -> Callable[[CallRecord, BaseException | None], object]:
+        """Begin the span of `call`, and make it the current one."""
+        span = self._tracer.start_span(call.operation, attributes=_target(call))
+        token = attach(set_span_in_context(span))
+        return partial(self._end, span, token)
+
+    def _end(
+        self,
+        span: Span,
+        token: Token[Context],
+        record: CallRecord,
+        error: BaseException | None,
+    ) -> None:
+        """Record the metrics, and end the span."""
+        try:
+            span.set_attributes(_ending(record) | _details(record))
+            if error is not None and not record.cancelled:
+                span.set_status(StatusCode.ERROR, _describe(error))
+            # Before the span ends, so that the metrics can refer to it. A subclass may
+            # raise here.
+            self(record)
+        finally:
+            detach(token)
+            span.end()
 
 
-def _response_attributes(response: httpx.Response) -> dict[str, str | int]:
-    attributes: dict[str, str | int] = {
-        "http.response.status_code": response.status_code
+def _target(call: CallInfo) -> _Attributes:
+    """Return what is known of a call before it begins."""
+    target: _Attributes = {"http.request.method": call.method}
+    if call.path.startswith("/"):
+        target["url.template"] = call.path
+    if call.host is not None:
+        target["server.address"] = call.host
+    return target
+
+
+def _describe(error: BaseException) -> str:
+    """Return the type, the status code and the error code of `error`, but no text."""
+    name = type(error).__qualname__
+    if not isinstance(error, APIStatusError):
+        return name
+    code = f" {error.code}" if error.code else ""
+    return f"{name}: {error.status_code}{code}"
+
+
+def _ending(record: CallRecord) -> _Attributes:
+    """Return how a call ended, of which there are few cases."""
+    ending: _Attributes = {}
+    if record.status is not None:
+        ending["http.response.status_code"] = record.status
+    if record.cancelled:
+        ending["plastiq.cancelled"] = True
+    elif record.error_type is not None:
+        ending["error.type"] = record.error_type
+    return ending
+
+
+def _details(record: CallRecord) -> _Attributes:
+    """Return the attributes that only the span has at its end."""
+    details: _Attributes = {
+        "plastiq.trace_id": str(record.trace_id),
+        "plastiq.attempts": record.attempts,
     }
-    if trace_id := parse_trace_id(response.headers.raw):
-        attributes["plastiq.trace_id"] = str(trace_id)
-    return attributes
-
-
-def _error_attributes(error: Exception) -> dict[str, str | int]:
-    attributes: dict[str, str | int] = {"error.type": type(error).__qualname__}
-    if isinstance(error, PlastiqError) and error.trace_id:
-        attributes["plastiq.trace_id"] = str(error.trace_id)
-    if isinstance(error, (APIStatusError, APIResponseError)) and error.status_code:
-        attributes["http.response.status_code"] = error.status_code
-    return attributes
-
-
-def _cancellation_type(call: CallInfo, error: BaseException) -> str:
-    # An expired deadline cancels the middleware, and becomes an error outside of it.
-    expired = anyio.current_time() >= call.deadline
-    return (APITimeoutError if expired else type(error)).__qualname__
+    if record.outcome_unknown:
+        details["plastiq.outcome_unknown"] = True
+    if record.replayed:
+        details["plastiq.replayed"] = True
+    return details
