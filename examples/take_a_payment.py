@@ -1,8 +1,8 @@
 """Take a payment: who pays, who is paid, the quote, the charge, the refund.
 
-The idempotency key is stored in the file `order.json` before the call that charges the
-card. If the program stops before it knows the result, run it again: it continues with
-the stored key, and the card is charged once.
+The payment order is stored in the file `order.json` before the call that charges the
+card. If the program stops before it knows the result, run it again: it submits the
+stored order, and the card is charged once.
 
 Run it with the local fake, in one command::
 
@@ -23,10 +23,9 @@ Order a fault before the first run, so that the card is charged without a respon
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID
 
 import anyio
 
@@ -35,10 +34,12 @@ from plastiq_async import (
     Address,
     Card,
     CardDetails,
+    Charged,
     Contact,
     Money,
+    NotCharged,
     Payment,
-    PaymentIntent,
+    PaymentOrder,
     PlastiqError,
     PlastiqSession,
 )
@@ -57,8 +58,8 @@ class NotPaidError(Exception):
     """There is no payment, or none that is known; the message says what to do."""
 
 
-async def make_quote(plastiq: PlastiqSession) -> PaymentIntent:
-    """Create payer, recipient and card, and ask what a payment costs."""
+async def make_quote(plastiq: PlastiqSession) -> tuple[UUID, UUID]:
+    """Create payer, recipient and card, and return the IDs of a quote and its payer."""
     categories = await plastiq.categories.list()
     category = categories.data[0]
     print("category  ", category.display_name)
@@ -107,24 +108,19 @@ async def make_quote(plastiq: PlastiqSession) -> PaymentIntent:
     for fee in intent.fees:
         print("fee       ", fee.amount, f"({fee.rate})")
     print("you pay   ", intent.source_amount)
-    return intent
+    return intent.id, payer.id
 
 
-def load_order() -> dict[str, str] | None:
+def load_order() -> PaymentOrder | None:
     """Return the order of an earlier run whose result is not known, if any."""
-    if not FILE.exists():
-        return None
-    order: dict[str, str] = json.loads(FILE.read_text("utf-8"))
+    return PaymentOrder.from_json(FILE.read_text("utf-8")) if FILE.exists() else None
+
+
+def store_order(order: PaymentOrder) -> PaymentOrder:
+    """Store an order before it is submitted, and return it."""
+    FILE.write_text(order.to_json(), "utf-8")
+    print("order      stored in", FILE)
     return order
-
-
-def store_order(intent: PaymentIntent) -> dict[str, str]:
-    """Store what is needed to pay, with a new key, and return it."""
-    order = {"intent": intent.id, "payer": intent.payer_id, "key": uuid4()}
-    texts = {name: str(value) for name, value in order.items()}
-    FILE.write_text(json.dumps(texts), "utf-8")
-    print("key        stored in", FILE)
-    return texts
 
 
 def forget_order() -> None:
@@ -132,29 +128,44 @@ def forget_order() -> None:
     FILE.unlink()
 
 
-async def pay(plastiq: PlastiqSession, order: dict[str, str]) -> Payment:
+async def pay(plastiq: PlastiqSession, order: PaymentOrder) -> Payment:
     """Charge the card, once per order, however often this is called."""
     try:
-        return await plastiq.payments.create(
-            order["intent"], order["payer"], idempotency_key=order["key"], timeout=60
-        )
+        return await plastiq.payments.submit(order, timeout=60)
     except PlastiqError as error:
+        if error.next_step == "reconcile":
+            return await reconcile(plastiq, order, error)
         if error.next_step == "same_key":
             msg = f"The card may have been charged. Run this again. {error}"
         elif error.next_step == "new_key":
-            forget_order()  # the same key would bring the same refusal
+            forget_order()  # the same order would bring the same refusal
             msg = f"The card was declined. Use another one. {error}"
-        elif error.next_step == "fix":
-            msg = f"Correct it, and run this again. {error}"
         else:
-            msg = f"Find out if it is paid before you delete {FILE}. {error}"
+            msg = f"Correct it, and run this again. {error}"
         raise NotPaidError(msg) from error
+
+
+async def reconcile(
+    plastiq: PlastiqSession, order: PaymentOrder, refusal: PlastiqError
+) -> Payment:
+    """Find out by reading whether an order that the API refuses was paid."""
+    outcome = await plastiq.payments.outcome_of(order)
+    if isinstance(outcome, Charged):
+        return outcome.payment
+    if isinstance(outcome, NotCharged):
+        forget_order()
+        msg = "The quote has expired, and nothing was charged. Run this again."
+    else:
+        msg = f"It is not known yet if it is paid. Run this again later. {refusal}"
+    raise NotPaidError(msg) from refusal
 
 
 async def main() -> None:
     """Pay the stored order, or else a new one; then refund it, and list payments."""
     async with PlastiqSession() as plastiq:  # PLASTIQ_ACCESS_TOKEN, PLASTIQ_BASE_URL
-        order = load_order() or store_order(await make_quote(plastiq))
+        order = load_order() or store_order(
+            plastiq.payments.prepare(*await make_quote(plastiq))
+        )
         payment = await pay(plastiq, order)
         forget_order()
         origin = " of an earlier run" if payment.replayed else ""
@@ -163,11 +174,11 @@ async def main() -> None:
         finality = "" if payment.is_final else " (not final)"
         print(f"status     {payment.status}{finality}")
 
-        refund = await plastiq.payments.refund(payment.id, order["payer"])
+        refund = await plastiq.payments.refund(payment.id, order.payer_id)
         # A success can be a failure here, too.
         print("refund    ", "succeeded" if refund.succeeded else f"no: {refund.status}")
 
-        async for one in plastiq.payments.list(order["payer"]):
+        async for one in plastiq.payments.list(order.payer_id):
             print("listed    ", one.id, one.source_amount, one.status)
 
 

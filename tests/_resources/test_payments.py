@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeAlias
@@ -23,6 +24,7 @@ from plastiq_async import (
     NotFoundError,
     Page,
     Payment,
+    PaymentOrder,
     Payments,
     PlastiqSession,
 )
@@ -123,6 +125,52 @@ async def test_new_key_for_each_call(fake: FakePlastiq, payments: Payments) -> N
     for _ in range(2):
         await payments.create(add_intent(fake), fake.payer_id)
     assert len(set(keys_of(fake))) == fake.charges == 2
+
+
+async def test_create_submits(
+    payments: Payments, intent_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`create` submits by the method that a test may have replaced."""
+    submitted: list[PaymentOrder] = []
+
+    async def submit(order: PaymentOrder, **_: object) -> None:
+        submitted.append(order)
+
+    monkeypatch.setattr(payments, "submit", submit)
+    await payments.create(intent_id, SOME_ID, idempotency_key=SOME_ID, timeout=5)
+    (order,) = submitted
+    ids = (order.payment_intent_id, order.payer_id, order.idempotency_key)
+    assert ids == (intent_id, SOME_ID, SOME_ID)
+
+
+async def test_prepare(fake: FakePlastiq, payments: Payments, intent_id: UUID) -> None:
+    """A prepared order has a new key or a given one, its time, and sends nothing."""
+    before = datetime.now(UTC)
+    order = payments.prepare(str(intent_id), str(fake.payer_id))
+    assert before <= order.created_at <= datetime.now(UTC)
+    assert (order.payment_intent_id, order.payer_id) == (intent_id, fake.payer_id)
+    assert order.idempotency_key.version == 4
+    assert payments.prepare(intent_id, SOME_ID) != order
+    key = uuid4()
+    given = payments.prepare(intent_id, SOME_ID, idempotency_key=str(key))
+    assert given.idempotency_key == key
+    assert fake.requests == []
+
+
+async def test_submit(fake: FakePlastiq, payments: Payments, intent_id: UUID) -> None:
+    """However often an order is submitted, stored or not, it charges once."""
+    order = payments.prepare(intent_id, fake.payer_id)
+    stored = order.to_json()
+    first = await payments.submit(order)
+    second = await payments.submit(PaymentOrder.from_json(stored))
+    created = await payments.create(
+        intent_id, fake.payer_id, idempotency_key=order.idempotency_key
+    )
+    assert first == second == created
+    assert [one.replayed for one in (first, second, created)] == [False, True, True]
+    assert keys_of(fake) == [str(order.idempotency_key)] * 3
+    assert len({request.body for request in fake.requests}) == 1
+    assert fake.charges == 1
 
 
 async def test_retrieve(fake: FakePlastiq, payments: Payments, intent_id: UUID) -> None:
@@ -550,6 +598,8 @@ async def test_invalid_payment(
     with pytest.raises(InvalidArgumentError, match=f"^{name} must be") as info:
         await payments.create(*arguments)
     assert "s3cr3t" not in str(info.value)
+    with pytest.raises(InvalidArgumentError, match=f"^{name} must be"):
+        payments.prepare(*arguments)
     assert fake.requests == []
 
 
@@ -570,7 +620,17 @@ async def test_invalid_key(key: Any, fake: FakePlastiq, payments: Payments) -> N
     """A key that the API would ignore silently is refused."""
     with pytest.raises(InvalidArgumentError, match=r"^idempotency_key must be") as info:
         await payments.create(SOME_ID, SOME_ID, idempotency_key=key)
+    with pytest.raises(InvalidArgumentError, match=r"^idempotency_key must be"):
+        payments.prepare(SOME_ID, SOME_ID, idempotency_key=key)
     assert "order-7" not in str(info.value)
+    assert fake.requests == []
+
+
+@pytest.mark.parametrize("order", [None, str(SOME_ID), SOME_ID, {}])
+async def test_invalid_order(order: Any, fake: FakePlastiq, payments: Payments) -> None:
+    """What is not an order is refused before anything is sent."""
+    with pytest.raises(InvalidArgumentError, match=r"^order must be a PaymentOrder"):
+        await payments.submit(order)
     assert fake.requests == []
 
 
@@ -605,6 +665,9 @@ async def test_options(fake: FakePlastiq, payments: Payments) -> None:
         for name in ("create", "retrieve", "refund")
     }
     calls["list"] = partial(payments.list, SOME_ID)
+    order = payments.prepare(SOME_ID, SOME_ID)
+    await error_of(payments.submit(order, trace_id=(trace_id := uuid4())))
+    assert fake.requests[-1].trace_id == trace_id
     trace_id = uuid4()
     for name, call in calls.items():
         await error_of(call(trace_id=trace_id))

@@ -14,6 +14,7 @@ import pytest
 
 from plastiq_async.testing import FakePlastiq
 from tests.support.example_processes import EXAMPLES
+from tests.support.internals import forget_keys
 from tests.support.uvicorn_server import in_uvicorn
 
 pytestmark = pytest.mark.slow
@@ -27,7 +28,7 @@ recipient  {UUID}
 card       Visa ending in 4242
 fee        2\.85 USD \(2\.85%\)
 you pay    102\.85 USD
-key        stored in order\.json
+order      stored in order\.json
 """
 PAID = rf"""payment    ({UUID})( of an earlier run)?
 status     SUBMITTED \(not final\)
@@ -123,9 +124,34 @@ def test_mistake(run: Run, fake_plastiq: FakePlastiq, tmp_path: Path) -> None:
 
 
 def test_refused(run: Run, fake_plastiq: FakePlastiq, tmp_path: Path) -> None:
-    """After another refusal the order is kept, because it may be paid already."""
+    """After another refusal the order is kept, because it may still be paid."""
     fake_plastiq.fail_next(400, code="VALIDATION_ERROR", on="payments.create")
     done = run()
     assert done.returncode == 1
-    assert done.stderr.startswith("Find out if it is paid before you delete order.json")
+    assert done.stderr.startswith("It is not known yet if it is paid.")
     assert [path.name for path in tmp_path.iterdir()] == ["order.json"]
+
+
+def test_expired(run: Run, fake_plastiq: FakePlastiq, tmp_path: Path) -> None:
+    """An order whose quote has expired is forgotten, and the next run makes another."""
+    fake_plastiq.refuse_next(times=3, on="payments.create")
+    assert run().returncode == 1
+    fake_plastiq.advance(300)
+    done = run()
+    assert done.returncode == 1
+    assert done.stderr.startswith("The quote has expired, and nothing was charged.")
+    assert list(tmp_path.iterdir()) == []
+    assert run().returncode == 0
+    assert fake_plastiq.charges == 1
+
+
+def test_forgotten_key(run: Run, fake_plastiq: FakePlastiq, tmp_path: Path) -> None:
+    """If the API has forgotten the key, the payment is found by reading."""
+    fake_plastiq.drop_next(times=3, after_processing=True, on="payments.create")
+    assert run().returncode == 1
+    forget_keys(fake_plastiq)
+    done = run()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(PAID, done.stdout)
+    assert list(tmp_path.iterdir()) == []
+    assert (fake_plastiq.charges, fake_plastiq.refunds) == (1, 1)

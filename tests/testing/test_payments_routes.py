@@ -259,6 +259,52 @@ async def test_list(fake: FakePlastiq) -> None:
     }
 
 
+async def listed(fake: FakePlastiq, payer_id: UUID) -> list[str]:
+    """Return the IDs of the payments that the fake lists."""
+    query = {"payerId": str(payer_id)}
+    page = (await call(fake, "GET", "/payments", params=query)).json()
+    assert page["pagination"]["total"] == len(page["data"])
+    return [payment["id"] for payment in page["data"]]
+
+
+async def test_late_listing(fake: FakePlastiq) -> None:
+    """A new payment is listed after a delay by the fake's clock, but found at once."""
+    fake.listing_delay = 60
+    assert fake.listing_delay == 60
+    payment_id = await paid(fake)
+    seen = []
+    for seconds in (0, 59, 61):
+        fake.advance(seconds)
+        seen.append(await listed(fake, fake.payer_id))
+        assert (await read(fake, payment_id)).status_code == 200
+    assert seen == [[], [], [payment_id]]
+    with pytest.raises(ValueError, match="seconds must not be negative, not -1"):
+        fake.listing_delay = -1
+
+
+async def test_listing_after_clock_change() -> None:
+    """Without a delay, a payment is listed also if the clock goes back."""
+    times = [1_800_000_000.0]
+    fake = FakePlastiq(clock=lambda: times[-1])
+    payment_id = await paid(fake)
+    times.append(times[0] - 1)
+    assert await listed(fake, fake.payer_id) == [payment_id]
+    fake.listing_delay = 1
+    assert await listed(fake, fake.payer_id) == []
+
+
+async def test_without_payment_intents(fake: FakePlastiq) -> None:
+    """Payments need not name their payment intents, as in the public API document."""
+    assert fake.name_payment_intents is True
+    fake.name_payment_intents = False
+    created = (await pay(fake, add_intent(fake))).json()
+    query = {"payerId": str(fake.payer_id)}
+    page = (await call(fake, "GET", "/payments", params=query)).json()
+    retrieved = (await read(fake, created["id"])).json()
+    assert created == retrieved == page["data"][0]
+    assert "paymentIntent" not in created
+
+
 async def test_oldest_payments_are_dropped() -> None:
     """The fake keeps no more payments than its history is long."""
     fake = FakePlastiq(history=2)
@@ -266,6 +312,15 @@ async def test_oldest_payments_are_dropped() -> None:
     statuses = [(await read(fake, payment_id)).status_code for payment_id in ids]
     assert statuses == [404, 200, 200]
     assert fake.charges == 3
+    assert await listed(fake, fake.payer_id) == ids[1:]
+    other = fake.add_payer()
+    body = {"payer": {"id": str(other)}}
+    made = [
+        (await pay(fake, add_intent(fake, payer_id=other), **body)).json()["id"]
+        for _ in range(2)
+    ]
+    assert await listed(fake, fake.payer_id) == []
+    assert await listed(fake, other) == made
 
 
 # --- states and refunds ---
@@ -334,12 +389,16 @@ async def test_advance_payment(fake: FakePlastiq) -> None:
 
 
 async def test_reset(fake: FakePlastiq) -> None:
-    """A reset forgets payments, counts and the switch."""
+    """A reset forgets payments, counts and the switches."""
     fake.replay_first_trace_id = True
+    fake.name_payment_intents = False
+    fake.listing_delay = 60
     payment_id = await paid(fake)
     await refund(fake, payment_id, {"payerId": str(fake.payer_id)})
     assert (fake.charges, fake.refunds) == (1, 1)
     fake.reset()
     assert (fake.charges, fake.refunds) == (0, 0)
     assert fake.replay_first_trace_id is False
+    assert fake.name_payment_intents is True
+    assert fake.listing_delay == 0
     assert (await read(fake, payment_id)).status_code == 404

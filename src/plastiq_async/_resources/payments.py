@@ -1,53 +1,69 @@
 """`Payments`: ``/payments`` of the public API document, version 1.0.0."""
 
+from datetime import UTC, datetime
 from typing import Unpack
 from uuid import UUID, uuid4
 
+from plastiq_async._call import check_option_names
 from plastiq_async._operation import Operation
-from plastiq_async._resources.base import Resource, path_id, payer_query, reference
+from plastiq_async._resources.base import Resource, path_id, payer_query, with_trace_id
 from plastiq_async._resources.paginator import LARGEST_PAGE, Paginator
+from plastiq_async._resources.payment_intents import PaymentIntents
+from plastiq_async._resources.payment_orders import find_outcome, submission
 from plastiq_async._secrets import encode_body
-from plastiq_async._validate import check_uuid, check_uuid4
+from plastiq_async._validate import check_uuid
 from plastiq_async.models.common import CallOptions
 from plastiq_async.models.pages import Page
+from plastiq_async.models.payment_orders import (
+    PaymentOrder,
+    PaymentOutcome,
+    check_order,
+)
 from plastiq_async.models.payments import Payment, PaymentRefund
-
-
-def _create(
-    payment_intent_id: UUID | str, payer_id: UUID | str, key: UUID | str | None
-) -> Operation[Payment]:
-    intent = reference("payment_intent_id", payment_intent_id)
-    payer = reference("payer_id", payer_id)
-    return Operation(
-        name="payments.create",
-        method="POST",
-        path="/payments",
-        # The contract also accepts a whole payment intent, whose fees nobody saw.
-        body=encode_body({"paymentIntent": intent, "payer": payer}),
-        idempotency_key=uuid4() if key is None else check_uuid4("idempotency_key", key),
-        harmless=False,
-        result=Payment,
-        expected={"payer_id": payer["id"], "payment_intent_id": intent["id"]},
-    )
 
 
 class Payments(Resource):
     """Payments, which charge the payer, and their refunds."""
 
-    async def create(
+    def prepare(
         self,
         payment_intent_id: UUID | str,
         payer_id: UUID | str,
         *,
         idempotency_key: UUID | str | None = None,
-        **options: Unpack[CallOptions],
-    ) -> Payment:
-        """Pay a payment intent: charge the payer, at most once per idempotency key.
+    ) -> PaymentOrder:
+        """Return an order to pay a payment intent, to be stored before `submit`.
 
-        Use a new key for each decision to pay, and the same key for each further try of
-        that decision. Store the key with the order before the call, because without it
-        a call that was interrupted cannot be repeated safely. The server stores the
-        response under the key, also that of a declined payment.
+        It sends nothing. Prepare one order for each decision to pay, and submit the
+        same order for each further try of that decision.
+
+        Args:
+            payment_intent_id: The UUID of a payment intent whose status is capturable.
+            payer_id: The UUID of the payer.
+            idempotency_key: A UUID of version 4; the API ignores other keys silently.
+                Default: a new one.
+
+        Returns:
+            The order, with its idempotency key.
+
+        Raises:
+            InvalidArgumentError: An argument is not valid.
+        """
+        return PaymentOrder(
+            idempotency_key=uuid4() if idempotency_key is None else idempotency_key,
+            payment_intent_id=payment_intent_id,
+            payer_id=payer_id,
+            created_at=datetime.now(UTC),
+        )
+
+    async def submit(
+        self, order: PaymentOrder, **options: Unpack[CallOptions]
+    ) -> Payment:
+        """Pay for an order: charge the payer, at most once however often it is sent.
+
+        Store the order before the call, because without it a call that was interrupted
+        cannot be repeated safely. The server stores the response under the order's
+        idempotency key, also that of a declined payment.
 
         The call is retried after transient errors with the same key. While the server
         processes an earlier request with the key, the call waits for its result until
@@ -55,11 +71,7 @@ class Payments(Resource):
         watch its status.
 
         Args:
-            payment_intent_id: The UUID of a payment intent whose status is capturable.
-            payer_id: The UUID of the payer.
-            idempotency_key: A UUID of version 4; the API ignores other keys silently.
-                Default: a new one, which is on the payment and on each error of the
-                call.
+            order: What `prepare` returned, or a copy that was stored.
             options: `CallOptions`.
 
         Returns:
@@ -70,20 +82,94 @@ class Payments(Resource):
             InvalidArgumentError: An argument is not valid. Nothing was sent.
             SessionStateError: The session is closed, or belongs to another event loop.
             BadRequestError: The payment was refused. With `next_step` ``"new_key"``, a
-                card was declined: ask the payer for another payment method. With
-                ``"reconcile"``, the payment intent has expired, or is paid already.
+                card was declined: ask the payer for another payment method, and
+                prepare a new order. With ``"reconcile"``, the payment intent has
+                expired, or is paid already.
             ConflictError: Another request with the key was in flight until the
-                deadline. Call again with the same key.
+                deadline. Submit the order again.
             APITimeoutError: The deadline passed. Unless `outcome_unknown` is False, the
-                payer may have been charged: call again with the same key.
+                payer may have been charged: submit the order again.
             APIConnectionError: There was no response, retries included; likewise.
             APIStatusError: The API refused; there is a subclass for each status. Do
                 what its `next_step` says.
             APIResponseError: The response violates the contract, such as a payment of
-                another payer. Call again with the same key.
+                another payer. Submit the order again.
         """
-        operation = _create(payment_intent_id, payer_id, idempotency_key)
-        return await self._pipeline.run(operation, options)
+        return await self._pipeline.run(submission(check_order(order)), options)
+
+    async def create(
+        self,
+        payment_intent_id: UUID | str,
+        payer_id: UUID | str,
+        *,
+        idempotency_key: UUID | str | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Payment:
+        """Pay a payment intent: `prepare` and `submit` in one.
+
+        It charges at most once per idempotency key. Without a stored key, a call that
+        a crash interrupted cannot be repeated safely. So store a key of yours with the
+        order before the call, or use `prepare` and `submit`.
+
+        Args:
+            payment_intent_id: The UUID of a payment intent whose status is capturable.
+            payer_id: The UUID of the payer.
+            idempotency_key: A UUID of version 4; the API ignores other keys silently.
+                Default: a new one, which is on the payment and on each error of the
+                call.
+            options: `CallOptions`.
+
+        Returns:
+            The payment, as `submit` returns it.
+
+        Raises:
+            InvalidArgumentError: An argument is not valid. Nothing was sent.
+            PlastiqError: Likewise the errors of `submit`. To submit the order again,
+                call again with the same key.
+        """
+        order = self.prepare(
+            payment_intent_id, payer_id, idempotency_key=idempotency_key
+        )
+        return await self.submit(order, **options)
+
+    async def outcome_of(
+        self, order: PaymentOrder, **options: Unpack[CallOptions]
+    ) -> PaymentOutcome:
+        """Find out by reading whether the payment intent of an order was paid.
+
+        It changes nothing, and this library never calls it by itself. Submit the order
+        again first, because a replay tells exactly what became of it. Use this if the
+        server may have forgotten the key, or after an error with `next_step`
+        ``"reconcile"``. See ``docs/charge-exactly-once.md``.
+
+        It reads the payment intent and, if that was paid, lists the payments of the
+        payer until it finds the one, at most 10,000. Each request is a call of its own,
+        with its own deadline, which is retried after transient errors. All of them
+        carry the same trace ID.
+
+        Args:
+            order: What `prepare` returned, or a copy that was stored.
+            options: `CallOptions`, for each request.
+
+        Returns:
+            `Charged`, `NotYet`, `NotCharged` or `Unclear`. A payment that the server
+            does not list yet is `Unclear`. `NotCharged` may be wrong while the server
+            still processes an earlier request: submit the same order again first,
+            which raises `ConflictError` then, and do not rely on `NotCharged` within
+            a minute of the payment intent's `expires_at`.
+
+        Raises:
+            InvalidArgumentError: An argument is not valid.
+            PlastiqError: A request failed, with the errors of `retrieve`. That tells
+                nothing of the payment, a `NotFoundError` included.
+        """
+        check_option_names("payments.outcome_of", options)
+        order = check_order(order)
+        options = with_trace_id(options)
+        intents = PaymentIntents(self._pipeline)
+        ids = order.payment_intent_id, order.payer_id
+        intent = await intents.retrieve(*ids, **options)
+        return await find_outcome(intent, self.list(order.payer_id, **options))
 
     async def retrieve(
         self,

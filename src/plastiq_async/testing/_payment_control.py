@@ -39,6 +39,36 @@ class PaymentControl:
     def replay_first_trace_id(self, value: bool) -> None:
         self._state.of(IdempotencyKeys).replay_first_trace_id = value
 
+    @property
+    def name_payment_intents(self) -> bool:
+        """Whether payments name their payment intent, as in the vendor's guide.
+
+        The public API document does not have it, so test both. A reset sets it to True.
+        """
+        return self._state.of(Payments).name_intents
+
+    @name_payment_intents.setter
+    def name_payment_intents(self, value: bool) -> None:
+        self._state.of(Payments).name_intents = value
+
+    @property
+    def listing_delay(self) -> float:
+        """Seconds by the fake's clock until listings contain a new payment.
+
+        A payment can be retrieved at once. Infinity lists none. A reset sets it to 0.
+
+        Raises:
+            ValueError: It is set to a negative number.
+        """
+        return self._state.of(Payments).listing_delay
+
+    @listing_delay.setter
+    def listing_delay(self, seconds: float) -> None:
+        if not seconds >= 0:
+            msg = f"seconds must not be negative, not {seconds}"
+            raise ValueError(msg)
+        self._state.of(Payments).listing_delay = seconds
+
     def advance_payment(self, payment_id: UUID | str, status: str) -> None:
         """Set the status of a payment, which no request can do.
 

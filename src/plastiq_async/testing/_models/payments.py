@@ -49,16 +49,20 @@ class Payment:
     created_at: datetime
     status: str
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self, *, with_intent: bool) -> dict[str, object]:
         """Return the payment as the API shows it.
+
+        Args:
+            with_intent: Whether it names its payment intent.
 
         Returns:
             The JSON value.
         """
+        intent = {"paymentIntent": {"id": str(self.payment_intent_id)}}
         return {
             "id": str(self.id),
             **self.terms,
-            "paymentIntent": {"id": str(self.payment_intent_id)},
+            **(intent if with_intent else {}),
             "createdAt": write_time(self.created_at),
             "status": self.status,
             "sourceDescriptor": "PLASTIQ",
@@ -73,10 +77,66 @@ class Payments(Store[Payment]):
     Attributes:
         charges: Number of times that a payer was charged.
         refunds: Number of times that a payer got the money back.
+        name_intents: Whether the API shows the payment intents of payments.
+        listing_delay: Seconds until a new payment is listed.
     """
 
     charges: int = 0
     refunds: int = 0
+    name_intents: bool = True
+    listing_delay: float = 0.0
+    # An index, because a long simulation has many payers.
+    _by_payer: dict[UUID, dict[UUID, Payment]] = attrs.field(
+        factory=dict, init=False, repr=False
+    )
+
+    def add(self, record: Payment, *, limit: int) -> Payment:
+        """Add a payment, and drop the oldest beyond `limit`.
+
+        Args:
+            record: The payment.
+            limit: Number of payments to keep.
+
+        Returns:
+            The payment.
+        """
+        oldest = next(iter(self.by_id.values()), record)
+        super().add(record, limit=limit)
+        self._by_payer.setdefault(record.payer_id, {})[record.id] = record
+        if oldest.id not in self.by_id:
+            left = self._by_payer[oldest.payer_id]
+            del left[oldest.id]
+            if not left:
+                del self._by_payer[oldest.payer_id]
+        return record
+
+    def show(self, payment: Payment) -> dict[str, object]:
+        """Return a payment as the API shows it.
+
+        Args:
+            payment: The payment.
+
+        Returns:
+            The JSON value.
+        """
+        return payment.to_json(with_intent=self.name_intents)
+
+    def listed(self, payer_id: UUID, now: datetime) -> list[Payment]:
+        """Return the payments that the API lists.
+
+        Args:
+            payer_id: Payer of the payments.
+            now: Time by the fake's clock.
+
+        Returns:
+            The payments, oldest first.
+        """
+        return [
+            payment
+            for payment in self._by_payer.get(payer_id, {}).values()
+            if not self.listing_delay  # also if the clock has gone back
+            or (now - payment.created_at).total_seconds() >= self.listing_delay
+        ]
 
     def refund(self, payment: Payment) -> bool:
         """Give the money of a payment back, unless it is on its way or was given back.

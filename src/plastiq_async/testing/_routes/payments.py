@@ -77,7 +77,7 @@ def _pay(request: ApiRequest, state: FakeState) -> ApiResponse:
     intent.captured = True
     payments.charges += 1
     payments.add(payment, limit=state.history)
-    return ApiResponse(payment.to_json())
+    return ApiResponse(payments.show(payment))
 
 
 def _find_intent(body: dict[str, object], state: FakeState) -> PaymentIntent:
@@ -109,11 +109,12 @@ def retrieve(request: ApiRequest, state: FakeState) -> ApiResponse:
     Raises:
         NotFoundError: The payer has no such payment.
     """
-    return ApiResponse(find_of_payer(request, state, Payments).to_json())
+    payment = find_of_payer(request, state, Payments)
+    return ApiResponse(state.of(Payments).show(payment))
 
 
 def list_(request: ApiRequest, state: FakeState) -> ApiResponse:
-    """Return the payments of a payer, oldest first.
+    """Return the listed payments of a payer, oldest first.
 
     Args:
         request: The request.
@@ -127,10 +128,9 @@ def list_(request: ApiRequest, state: FakeState) -> ApiResponse:
         ValidationError: A query parameter is not valid.
     """
     payer_id = query_payer(request, state)
-    payments = state.of(Payments).by_id.values()
-    return list_page(
-        request, [each.to_json() for each in payments if each.payer_id == payer_id]
-    )
+    payments = state.of(Payments)
+    listed = payments.listed(payer_id, state.now)
+    return list_page(request, [payments.show(payment) for payment in listed])
 
 
 def refund(request: ApiRequest, state: FakeState) -> ApiResponse:
