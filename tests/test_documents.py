@@ -15,9 +15,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = Path(plastiq_async.__file__).parent
 # CONTRIBUTING shows how to add a resource that does not exist.
 INVENTED = {
-    "tests/_resources/test_documents.py",
-    "tests/models/test_documents.py",
-    "tests/testing/test_documents_routes.py",
+    "tests/_resources/test_disputes.py",
+    "tests/models/test_disputes.py",
+    "tests/testing/test_disputes_routes.py",
 }
 NAMED = re.compile(r"`((?:tests|examples|benchmarks|docs)/[\w/.]+)`")
 
@@ -55,6 +55,7 @@ def test_operations_are_listed() -> None:
         (route.operation, route.method, route.path) for route in FakePlastiq.routes
     ]
     assert sorted(listed) == sorted(routes)
+    assert f"all {len(routes)} operations of the public API document" in readme
 
 
 def test_no_error_advises_to_turn_off_a_check() -> None:
