@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from plastiq_async import sandbox
+from tests.support.programs import free_port
 from tests.support.sandbox_process import read_settings, settings_of, start
 
 CALL = """
@@ -51,10 +52,8 @@ posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals"
 
 @pytest.fixture
 def unused_port() -> int:
-    """Return a port that was unused a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+    """Return a port that nobody uses."""
+    return free_port("127.0.0.1")
 
 
 def create(settings: dict[str, str]) -> httpx.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from typing import Any
@@ -36,6 +37,35 @@ BANK = {
     "routingNumber": "021000021",
     "beneficiaryName": "Beans Inc.",
 }
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+# All of the public API document, version 1.0.0.
+OPERATIONS = {
+    "GET /categories",
+    "POST /client-secrets",
+    "POST /documents",
+    "POST /payers",
+    "GET /payers/{id}",
+    "PATCH /payers/{id}",
+    "DELETE /payers/{id}",
+    "POST /payments",
+    "GET /payments",
+    "GET /payments/{id}",
+    "POST /payments/{id}/refunds",
+    "POST /payment-intents",
+    "GET /payment-intents/{id}",
+    "PATCH /payment-intents/{id}",
+    "POST /payment-methods",
+    "GET /payment-methods",
+    "GET /payment-methods/{id}",
+    "PATCH /payment-methods/{id}",
+    "DELETE /payment-methods/{id}",
+    "POST /recipients",
+    "GET /recipients",
+    "GET /recipients/{id}",
+    "PATCH /recipients/{id}",
+    "DELETE /recipients/{id}",
+}
 
 
 @attrs.frozen
@@ -51,6 +81,11 @@ class Sandbox:
     settings: dict[str, str]
     hints: list[str]
     client: httpx.Client
+
+    @property
+    def control(self) -> str:
+        """The URL of its own endpoints."""
+        return self.settings["PLASTIQ_BASE_URL"].removesuffix("api") + "_sandbox"
 
     def call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         """Send a request, which must succeed, and return the JSON object."""
@@ -130,6 +165,119 @@ def test_take_a_payment(sandbox: Sandbox) -> None:
     assert paid["status"] == "CANCELLED"
 
 
+def test_every_operation(sandbox: Sandbox) -> None:
+    """A client that knows only the API document can perform all of its operations."""
+    call = sandbox.call
+    contact = {"email": "ada@example.com"}
+    payer = {"id": call("POST", "/payers", json={"contact": contact})["id"]}
+    query = {"payerId": payer["id"]}
+    of_payer = f"/payers/{payer['id']}"
+    changed = call("PATCH", of_payer, json={"businessName": "Ada's"})
+    assert call("GET", of_payer) == changed
+    assert call("POST", "/client-secrets", json={"payer": payer})["clientSecret"]
+
+    category = call("GET", "/categories")["data"][0]
+    body = {
+        "businessName": "Beans",
+        "categoryId": category["id"],
+        "businessAddress": ADDRESS,
+        "contact": contact,
+        "receivingMethod": BANK,
+        "payer": payer,
+    }
+    recipient = {"id": call("POST", "/recipients", json=body)["id"]}
+    of_recipient = f"/recipients/{recipient['id']}"
+    change = {"businessName": "Beans Inc.", "payer": payer}
+    changed = call("PATCH", of_recipient, json=change)
+    assert call("GET", of_recipient, params=query) == changed
+    assert changed in call("GET", "/recipients", params=query)["data"]
+
+    card = {"type": "CARD", "data": CARD, "payer": payer}
+    method = {"id": call("POST", "/payment-methods", json=card)["id"]}
+    of_method = f"/payment-methods/{method['id']}"
+    data = {"cvv": "123", "cardHolderName": "Ada Lovelace"}
+    changed = call("PATCH", of_method, json={**card, "data": data})
+    assert call("GET", of_method, params=query) == changed
+    assert call("GET", "/payment-methods", params=query)["data"] == [changed]
+
+    quote = {
+        "payer": payer,
+        "recipient": recipient,
+        "paymentMethod": method,
+        "targetAmount": {"value": 100, "currency": "USD"},
+    }
+    intent = {"id": call("POST", "/payment-intents", json=quote)["id"]}
+    of_intent = f"/payment-intents/{intent['id']}"
+    amount = {"targetAmount": {"value": 200, "currency": "USD"}}
+    changed = call("PATCH", of_intent, json=amount)
+    assert call("GET", of_intent, params=query) == changed
+
+    document = {
+        "type": "INVOICE",
+        "fileType": "pdf",
+        "filename": "invoice.pdf",
+        "payer": payer,
+        "paymentIntent": intent,
+    }
+    place = call("POST", "/documents", json=document)
+    stored = httpx.post(
+        place["uploadURL"],
+        data=place["metadata"],
+        files={"file": b"%PDF-1.7"},
+        trust_env=False,
+    )
+    assert stored.status_code == 201
+
+    order = {"paymentIntent": intent, "payer": payer}
+    key = {"Idempotency-Key": str(uuid4())}
+    payment = call("POST", "/payments", json=order, headers=key)
+    of_payment = f"/payments/{payment['id']}"
+    assert call("GET", of_payment, params=query) == payment
+    assert call("GET", "/payments", params=query)["data"] == [payment]
+    assert call("POST", f"{of_payment}/refunds", json=query)["status"] == "REFUNDED"
+
+    for path, scope in ((of_method, {}), (of_recipient, query), (of_payer, {})):
+        assert sandbox.client.delete(path, params=scope).status_code == 204
+
+    sent = call("GET", f"{sandbox.control}/requests")["requests"]
+    done = {f"{one['method']} {UUID.sub('{id}', one['path'])}" for one in sent}
+    assert {one for one in done if "/_uploads/" not in one} == {
+        one.replace(" ", " /api", 1) for one in OPERATIONS
+    }
+
+
+def test_card_of_a_browser(sandbox: Sandbox) -> None:
+    """A card comes in with a client secret, is charged, and the money arrives."""
+    call, settings, control = sandbox.call, sandbox.settings, sandbox.control
+    payer = {"id": settings["PLASTIQ_PAYER_ID"]}
+    secret = call("POST", "/client-secrets", json={"payer": payer})["clientSecret"]
+    with httpx.Client(trust_env=False) as browser:  # without the access token
+        body = {"clientSecret": secret, "data": CARD}
+        card = browser.post(f"{control}/tokenize", json=body).json()
+        assert browser.post(f"{control}/tokenize", json=body).status_code == 409
+    intent = call(
+        "POST",
+        "/payment-intents",
+        json={
+            "payer": payer,
+            "recipient": {"id": settings["PLASTIQ_RECIPIENT_ID"]},
+            "paymentMethod": {"id": card["paymentMethodId"]},
+            "targetAmount": {"value": 100, "currency": "USD"},
+        },
+    )
+    order = {"paymentIntent": {"id": intent["id"]}, "payer": payer}
+    key = {"Idempotency-Key": str(uuid4())}
+    payment = call("POST", "/payments", json=order, headers=key)
+    call(
+        "POST",
+        f"{control}/advance",
+        json={"paymentId": payment["id"], "status": "DEPOSITED"},
+    )
+    path = f"/payments/{payment['id']}"
+    paid = call("GET", path, params={"payerId": payer["id"]})
+    assert paid["status"] == "DEPOSITED"
+
+
 def test_hints(sandbox: Sandbox) -> None:
     """The printed commands work as they are: categories, a quote, the seeded card."""
     results: list[Any] = []
@@ -168,8 +316,7 @@ def test_reset(sandbox: Sandbox) -> None:
     for path in (recipient, method, f"/payers/{payer['payerId']}"):
         assert sandbox.client.delete(path).status_code == 204
 
-    base_url = settings["PLASTIQ_BASE_URL"].removesuffix("/api")
-    reset = sandbox.client.post(f"{base_url}/_sandbox/reset", json={})
+    reset = sandbox.client.post(f"{sandbox.control}/reset", json={})
     assert reset.status_code == 204
 
     assert sandbox.client.get(f"/payers/{added['id']}").status_code == 404

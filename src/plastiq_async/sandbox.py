@@ -12,12 +12,17 @@ the start: `PLASTIQ_PAYER_ID`, `PLASTIQ_PAYMENT_METHOD_ID` (a card of this payer
 `PLASTIQ_CATEGORY_ID` and `PLASTIQ_RECIPIENT_ID`. The IDs are always the same.
 
 Web pages on loopback may use it, too (CORS). Programs on the same machine can order
-faults, redeem client secrets, read the requests and reset the fake:
+faults, redeem client secrets, read the requests with their bodies and reset the fake.
+They can add a card as the vendor's script in the browser does, and set the status of a
+payment:
 
     curl http://127.0.0.1:8642/_sandbox/faults --json '{"fault": "fail", "status": 503}'
     curl http://127.0.0.1:8642/_sandbox/redeem --json '{"clientSecret": "..."}'
-    curl http://127.0.0.1:8642/_sandbox/requests?limit=10   # bodies included
+    curl 'http://127.0.0.1:8642/_sandbox/requests?limit=10'
     curl http://127.0.0.1:8642/_sandbox/reset --json '{}'
+    curl http://127.0.0.1:8642/_sandbox/tokenize --json '{"clientSecret": "..."}'
+    curl http://127.0.0.1:8642/_sandbox/advance --json \
+        '{"paymentId": "...", "status": "DEPOSITED"}'
 
 A fault is `"fail"`, `"garble"`, `"delay"`, `"drop"` or `"refuse"`, with the arguments
 of the methods of `FakePlastiq`, such as `fail_next`, in camelCase.

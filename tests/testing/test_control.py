@@ -11,8 +11,12 @@ import pytest
 from plastiq_async.testing import FakePlastiq
 from plastiq_async.testing._control import Control
 from plastiq_async.testing._sandbox import make_sandbox_app
-from tests.testing.calls import client_for, create, post
+from tests.support.internals import add_intent
+from tests.support.sessions import fake_session
+from tests.testing.calls import call, client_for, create, post
 
+DECLINED = "4000000000000002"
+UNKNOWN = "8f51c396-6e29-49a6-ba5a-1a31d5420158"
 URL = "http://127.0.0.1:8642/_sandbox"
 
 
@@ -186,14 +190,107 @@ async def test_redeem() -> None:
         assert client_secret not in response.text
 
 
+@pytest.mark.parametrize("name", ["redeem", "tokenize"])
 @pytest.mark.parametrize("body", [{}, {"clientSecret": None}])
-async def test_redeem_nothing(body: dict[str, object]) -> None:
+async def test_no_client_secret(name: str, body: dict[str, object]) -> None:
     """A body without a client secret is refused."""
-    response = await control(FakePlastiq(), "POST", "redeem", json=body)
+    response = await control(FakePlastiq(), "POST", name, json=body)
     assert (response.status_code, detail(response)) == (
         400,
         "clientSecret must be a text",
     )
+
+
+async def test_tokenize() -> None:
+    """A card is added to the payer of the secret, with the test card's other fields."""
+    fake = FakePlastiq()
+    card = {"accountNumber": DECLINED, "cvv": "987"}
+    methods = []
+    for data in ({"data": card}, {}):
+        body = {"clientSecret": await create(fake), **data}
+        response = await control(fake, "POST", "tokenize", json=body)
+        assert response.status_code == 200
+        (name, method_id) = response.json().popitem()
+        assert name == "paymentMethodId"
+        query = {"payerId": str(fake.payer_id)}
+        path = f"/payment-methods/{method_id}"
+        methods.append((await call(fake, "GET", path, params=query)).json()["data"])
+    assert [method["last4"] for method in methods] == ["0002", "4242"]
+    # The card is in no recorded request.
+    assert DECLINED not in (await control(fake, "GET", "requests")).text
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([], "data must be an object"),
+        ({"accountNumber": "4242-7"}, "data.accountNumber must be 12 to 19 digits"),
+        ({"number": "42427"}, "data.number is unknown"),
+        (
+            {"expirationYear": "2001"},
+            "data.expirationYear and data.expirationMonth are in the past",
+        ),
+    ],
+)
+async def test_tokenize_refused_card(data: object, message: str) -> None:
+    """A card that the API would refuse is a 400, which shows no value."""
+    fake = FakePlastiq()
+    body = {"clientSecret": await create(fake), "data": data}
+    response = await control(fake, "POST", "tokenize", json=body)
+    assert (response.status_code, detail(response)) == (400, message)
+
+
+async def test_tokenize_with_a_bad_secret() -> None:
+    """An unknown, a used and an expired secret are told apart, as for `redeem`."""
+    fake = FakePlastiq()
+    value, late = await create(fake), await create(fake)
+    fake.redeem(value)
+    fake.advance(60)
+    for client_secret, status, code in [
+        (value, 409, "SECRET_USED"),
+        (late, 410, "SECRET_EXPIRED"),
+        ("unknown", 404, "SECRET_UNKNOWN"),
+    ]:
+        body = {"clientSecret": client_secret, "data": {"accountNumber": DECLINED}}
+        response = await control(fake, "POST", "tokenize", json=body)
+        assert (response.status_code, response.json()["code"]) == (status, code)
+        assert client_secret not in response.text
+
+
+async def test_advance() -> None:
+    """A payment gets the status that a program orders."""
+    fake = FakePlastiq()
+    session = fake_session(fake)
+    payment = await session.payments.create(add_intent(fake), fake.payer_id)
+    body = {"paymentId": str(payment.id), "status": "DEPOSITED"}
+    response = await control(fake, "POST", "advance", json=body)
+    assert (response.status_code, response.json()) == (200, body)
+    read = await session.payments.retrieve(payment.id, fake.payer_id)
+    assert read.is_deposited
+    response = await control(
+        fake, "POST", "advance", json={**body, "status": "ARRIVED"}
+    )
+    assert response.status_code == 400
+    assert detail(response).startswith("status must be one of: CANCELLED, ")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"status": "DEPOSITED"}, "paymentId must be a UUID"),
+        ({"paymentId": "1", "status": "DEPOSITED"}, "paymentId must be a UUID"),
+        ({"paymentId": UNKNOWN}, "status must be a text"),
+        (
+            {"paymentId": UNKNOWN, "status": "DEPOSITED"},
+            "there is no payment with this ID",
+        ),
+        ({"seconds": 60}, "seconds is unknown"),
+    ],
+)
+async def test_impossible_advance(body: dict[str, object], message: str) -> None:
+    """An order that cannot be followed is refused with a reason."""
+    response = await control(FakePlastiq(), "POST", "advance", json=body)
+    assert (response.status_code, detail(response)) == (400, message)
 
 
 async def test_requests() -> None:
@@ -304,7 +401,7 @@ async def test_loopback_hosts_are_accepted(host: str, peer: str) -> None:
     assert response.status_code == 200
 
 
-@pytest.mark.parametrize("name", ["faults", "redeem", "reset"])
+@pytest.mark.parametrize("name", ["advance", "faults", "redeem", "reset", "tokenize"])
 async def test_forms_are_refused(name: str) -> None:
     """A form of another site, which needs no permission by CORS, changes nothing."""
     fake = FakePlastiq()
@@ -315,6 +412,22 @@ async def test_forms_are_refused(name: str) -> None:
         )
         assert detail(response) == "Content-Type must be application/json"
     assert (fake.pending_faults, len(fake.secrets)) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [("http://localhost:3000", True), ("https://stranger.example", False)],
+)
+async def test_preflight(origin: str, *, allowed: bool) -> None:
+    """A browser may send a card from pages on loopback, and from no others."""
+    headers = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
+    response = await control(FakePlastiq(), "OPTIONS", "tokenize", headers=headers)
+    assert response.is_success is allowed
+    assert ("Access-Control-Allow-Origin" in response.headers) is allowed
 
 
 async def test_wrong_names_and_methods() -> None:

@@ -10,6 +10,13 @@ JSON object, sent with `Content-Type: application/json`:
 - `POST /_sandbox/redeem` uses up a client secret without adding a card:
   `{"clientSecret": "..."}`. The response contains its `payerId`. It is a 404 if the
   secret is unknown, a 409 if it was used and a 410 if it has expired.
+- `POST /_sandbox/tokenize` adds a card as the vendor's script in the browser does:
+  `{"clientSecret": "...", "data": {"accountNumber": "4000000000000002"}}`. `data` has
+  the fields of a card in `POST /payment-methods`; those left out are those of a Visa
+  card that has not expired. The response contains the `paymentMethodId`. It is a 400 if
+  the card is refused, which uses up the secret, and otherwise as for `redeem`.
+- `POST /_sandbox/advance` sets the status of a payment:
+  `{"paymentId": "...", "status": "DEPOSITED"}`.
 - `GET /_sandbox/requests` returns the last requests, 100 or `?limit=`, oldest first,
   without headers that contain credentials.
 - `POST /_sandbox/reset` returns to the initial state. It needs no body.
@@ -18,7 +25,8 @@ JSON object, sent with `Content-Type: application/json`:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from uuid import uuid4
 
 import attrs
@@ -32,11 +40,14 @@ from plastiq_async.testing._checks import (
     check_query,
     is_json,
     require_integer,
+    require_object,
+    require_uuid,
 )
 from plastiq_async.testing._errors import ApiError, NotFoundError, ValidationError
 from plastiq_async.testing._fake import FakePlastiq
 from plastiq_async.testing._fault_orders import order_fault
 from plastiq_async.testing._messages import ApiResponse
+from plastiq_async.testing._receiver import read_body
 from plastiq_async.testing._records import RecordedRequest
 from plastiq_async.testing._responses import error_response, http_response
 from plastiq_async.testing._secrets import (
@@ -45,7 +56,6 @@ from plastiq_async.testing._secrets import (
     SecretUnknownError,
     SecretUsedError,
 )
-from plastiq_async.testing._wire import read_body
 
 __all__ = ["CONTROL_PREFIX", "LOOPBACK_AUTHORITY", "Control"]
 
@@ -87,7 +97,9 @@ class Control:
 
     It checks the peer's address, because the fake may listen on other interfaces,
     too. It checks the `Host` header and the content type, because any web page can
-    make a browser send requests to loopback.
+    make a browser send requests to loopback. `tokenize` is checked like the others:
+    pages on loopback may use it by CORS, as `make_sandbox_app` allows, and it takes a
+    client secret, which only the backend of a page can have created.
 
     Args:
         fake: The fake to control.
@@ -158,16 +170,58 @@ def _faults(call: Call) -> ApiResponse:
 
 def _redeem(call: Call) -> ApiResponse:
     check_fields(call.body, ("clientSecret",))
+    client_secret = _client_secret(call)
+    with _redeeming():
+        payer_id = call.fake.redeem(client_secret)
+    return ApiResponse({"payerId": str(payer_id)})
+
+
+def _tokenize(call: Call) -> ApiResponse:
+    check_fields(call.body, ("clientSecret", "data"))
+    client_secret = _client_secret(call)
+    card = require_object(call.body.get("data", {}), "data")
+    with _redeeming(), _refusing():
+        method_id = call.fake.tokenize(client_secret, card)
+    return ApiResponse({"paymentMethodId": str(method_id)})
+
+
+def _client_secret(call: Call) -> str:
     client_secret = call.body.get("clientSecret")
     if not isinstance(client_secret, str):
         msg = "clientSecret must be a text"
         raise ValidationError(msg)
+    return client_secret
+
+
+@contextmanager
+def _redeeming() -> Iterator[None]:
+    """Turn the error of a client secret into an error response."""
     try:
-        payer_id = call.fake.redeem(client_secret)
+        yield
     except RedeemError as error:
         status, code = REDEEM_ERRORS[type(error)]
         raise ApiError(status, code=code, message=str(error)) from None
-    return ApiResponse({"payerId": str(payer_id)})
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn the error of a method of the fake into an error response."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
+
+
+def _advance(call: Call) -> ApiResponse:
+    check_fields(call.body, ("paymentId", "status"))
+    payment_id = require_uuid(call.body.get("paymentId"), "paymentId")
+    status = call.body.get("status")
+    if not isinstance(status, str):
+        msg = "status must be a text"
+        raise ValidationError(msg)
+    with _refusing():
+        call.fake.advance_payment(payment_id, status)
+    return ApiResponse({"paymentId": str(payment_id), "status": status})
 
 
 def _requests(call: Call) -> ApiResponse:
@@ -202,8 +256,10 @@ def _reset(call: Call) -> ApiResponse:
 
 
 ENDPOINTS: Mapping[str, tuple[str, Callable[[Call], ApiResponse]]] = {
+    "advance": ("POST", _advance),
     "faults": ("POST", _faults),
     "redeem": ("POST", _redeem),
     "requests": ("GET", _requests),
     "reset": ("POST", _reset),
+    "tokenize": ("POST", _tokenize),
 }
