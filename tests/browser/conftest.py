@@ -3,68 +3,36 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pytest
 
-from plastiq_async.testing import FakePlastiq
-from tests.support.example_processes import EXAMPLES, serving
-from tests.support.uvicorn_server import in_uvicorn
+from tests.browser.shop import Shop
+from tests.support.checkout import checkout, sandbox
+from tests.support.internals import SeededFake
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 CHROMIUM = shutil.which("chromium")
-COMMAND = [sys.executable, str(EXAMPLES / "checkout" / "app.py")]
-
-
-class Checkout(Protocol):
-    """Runs the checkout example with additional settings, and yields its URL."""
-
-    def __call__(self, **settings: str) -> AbstractContextManager[str]:
-        """Run the example."""
-        ...
-
-
-@pytest.fixture
-def checkout(fake_plastiq: FakePlastiq, tmp_path: Path) -> Checkout:
-    """Return a function that runs the checkout example with the fake."""
-
-    @contextmanager
-    def run(**settings: str) -> Iterator[str]:
-        with in_uvicorn(fake_plastiq.app, lifespan="off") as api:
-            settings = {
-                "PLASTIQ_BASE_URL": f"{api}/api",
-                "PLASTIQ_ACCESS_TOKEN": fake_plastiq.access_token,
-                "PLASTIQ_PAYER_ID": str(fake_plastiq.payer_id),
-                **settings,
-            }
-            with serving(COMMAND, tmp_path / "log", settings) as url:
-                yield url
-
-    return run
-
-
-@pytest.fixture
-def address(checkout: Checkout) -> Iterator[str]:
-    """Run the checkout example, and return the URL of its page."""
-    with checkout() as url:
-        yield url
 
 
 @pytest.fixture(scope="session")
-def page_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run the checkout example without an API, for tests with a `Backend`."""
-    settings = {
-        "PLASTIQ_BASE_URL": "http://127.0.0.1:9/api",
-        "PLASTIQ_ACCESS_TOKEN": "a-token",
-    }
-    with serving(COMMAND, tmp_path_factory.mktemp("checkout") / "log", settings) as url:
-        yield url
+def running_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """Run the sandbox and the checkout example."""
+    fake = SeededFake()
+    log = tmp_path_factory.mktemp("checkout") / "log"
+    with sandbox(fake) as settings, checkout(log, settings) as url:
+        yield Shop(url, fake)
+
+
+@pytest.fixture
+def shop(running_shop: Shop) -> Iterator[Shop]:
+    """Return the running example, whose fake has seen no request, for one payment."""
+    running_shop.fake.reset()
+    yield running_shop
+    assert running_shop.fake.charges <= 1
 
 
 # Not for the whole session, because the driver's event loop runs until it ends.
@@ -92,8 +60,17 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture
-def page(context: BrowserContext) -> Page:
-    """Return a page whose clock the test can advance."""
+def page(context: BrowserContext) -> Iterator[Page]:
+    """Return a page; at the end, no script of it has failed or was blocked."""
     page = context.new_page()
-    page.clock.install()
-    return page
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+
+    def listen(message: ConsoleMessage) -> None:
+        # Responses that are errors are reported here, too.
+        if "Content Security Policy" in message.text:
+            problems.append(message.text)
+
+    page.on("console", listen)
+    yield page
+    assert problems == []

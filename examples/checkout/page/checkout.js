@@ -1,114 +1,197 @@
-// Requests a client secret from this page's backend, and a new one when it expires.
+// The steps of a checkout: card, quote, payment, receipt. The backend keeps the order,
+// so that the page can be reloaded at any time.
 
-const MAX_RENEWALS = 3; // then the page asks, because the payer may have left
-const LAST_SECONDS = 10;
-const SHORTEST_PAUSE = 1_000; // milliseconds between two requests
-const LONGEST_PAUSE = 8_000;
-const BUTTON = { failed: "Try again", expired: "Continue" };
+import { checkCard, forgetCard, readCard, showProblem } from "./card.js";
+import { ExpiredError, RefusedError, tokenize } from "./tokenize.js";
+
+const STEPS = ["card", "quote", "paying", "paid", "failed"];
+const NOTICES = {
+  declined: "This card was declined. Use another card.",
+  refused: "This payment cannot be made with this card. Use another card.",
+};
+const EXPIRED =
+  "The quote had expired, so you have not paid. Check the new total before you pay.";
+const STATUSES = {
+  SUBMITTED: "Your payment was accepted.",
+  CHARGED: "Your payment was accepted.",
+  UNDER_REVIEW: "Your payment is under review.",
+  COMMITTED: "Your payment is on its way.",
+  IN_TRANSIT: "Your payment is on its way.",
+  DEPOSITED: "Your payment has arrived.",
+  CANCELLED: "Your payment was cancelled. You get your money back.",
+  REFUNDED: "Your payment was refunded.",
+  NOT_CAPTURED: "Your payment failed. You were not charged.",
+};
 
 const byId = (id) => document.getElementById(id);
-const form = byId("form");
-const again = byId("again");
-const countdown = byId("countdown");
+const main = byId("main");
+const usd = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
 
-let renewals = 0; // since the payer last pressed the button
-let pause = SHORTEST_PAUSE; // doubles with each request that yields no usable secret
-let earliest = 0; // time of the next request
-let waiting = false; // for the page to become visible
+let order = null;
+let busy = false; // while a button that was pressed does its work
 
-function show(state, text) {
-  const focused = [form, again].includes(document.activeElement);
-  form.dataset.state = state;
-  byId("status").textContent = text;
-  again.ariaDisabled = String(state === "loading");
-  if (state !== "loading") {
-    countdown.hidden = state !== "ready";
-    again.hidden = state === "ready";
-    again.textContent = BUTTON[state] ?? "";
-    if (focused) (again.hidden ? form : again).focus();
+class ResponseError extends Error {
+  constructor(response) {
+    super(`status ${response.status}`);
+    this.traceId = response.headers.get("Trace-Id");
   }
 }
 
-function showTraceId(traceId) {
+// Calls the backend, for this order.
+async function call(path, body) {
+  const response = await fetch(`${location.pathname}/${path}`, {
+    method: body ? "POST" : "GET",
+    headers: { "Content-Type": "application/json" },
+    body: body && JSON.stringify(body),
+  });
+  if (!response.ok) throw new ResponseError(response);
+  return response.json();
+}
+
+function setBusy(text) {
+  busy = text !== "";
+  byId("status").textContent = text;
+  // Not `disabled`, because a disabled button loses the focus.
+  for (const button of document.querySelectorAll("button")) {
+    button.ariaDisabled = String(busy);
+  }
+}
+
+// Does what a button is for, once, however often it is pressed meanwhile.
+async function act(text, work, failure) {
+  if (busy) return;
+  warn("");
+  setBusy(text);
+  try {
+    await work();
+  } catch (error) {
+    failure(error);
+  } finally {
+    setBusy("");
+  }
+}
+
+function warn(text, { traceId } = {}) {
+  byId("alert").textContent = text;
   byId("trace").hidden = !traceId;
   byId("trace-id").textContent = traceId ?? "";
 }
 
-function prepare(text) {
-  show("loading", text);
-  // Rounded up, because setTimeout rounds down.
-  const delay = Math.ceil(earliest - performance.now());
-  setTimeout(requestIfVisible, Math.max(0, delay));
+// Shows one step. It gets the focus, unless the page has just been opened.
+function show(step, focusId = `${step}-title`) {
+  const opening = main.dataset.step === "loading";
+  main.dataset.step = step;
+  for (const id of STEPS) byId(id).hidden = id !== step;
+  if (!opening) byId(focusId).focus();
 }
 
-function requestIfVisible() {
-  waiting = document.hidden;
-  if (!waiting) requestSecret();
-}
-
-async function requestSecret() {
-  const started = performance.now();
-  earliest = started + pause;
-  pause = Math.min(2 * pause, LONGEST_PAUSE);
-  let traceId, secret;
-  try {
-    const response = await fetch("card-form", { method: "POST" });
-    traceId = response.headers.get("Trace-Id");
-    if (response.ok) secret = await response.json();
-  } catch {
-    // There is no response, or it is not JSON.
+function showOrder(newOrder) {
+  order = newOrder;
+  const { step, notice, quote, receipt } = order;
+  showAmounts();
+  if (step === "quote") {
+    byId("quote-card").textContent = `Pay with ${quote.card}.`;
+    byId("pay").textContent = `Pay ${usd.format(quote.total)}`;
+    byId("quote-notice").textContent = notice === "expired" ? EXPIRED : "";
   }
-  showTraceId(traceId);
-  if (!Number.isFinite(secret?.expires_in)) {
-    show("failed", "The card form is not available.");
-    return;
+  if (step === "paid") {
+    byId("paid-status").textContent =
+      STATUSES[receipt.status] ?? "Your payment is being processed.";
+    byId("paid-card").textContent = quote.card;
+    byId("paid-code").textContent = receipt.status ?? "unknown";
+    byId("payment-id").textContent = receipt.payment_id;
+    byId("paid-trace-id").textContent = receipt.trace_id;
   }
-  // Pass secret.client_secret to the vendor's script here. Do not display it.
-  countDown(started + 1_000 * secret.expires_in);
-}
-
-function countDown(end) {
-  const left = end - performance.now();
-  if (left > pause) pause = SHORTEST_PAUSE;
-  if (left > 0) show("ready", "The card form is ready.");
-  const tick = () => {
-    const seconds = Math.ceil((end - performance.now()) / 1_000);
-    if (seconds > 0) {
-      showSeconds(seconds);
-    } else {
-      clearInterval(timer);
-      expire();
-    }
-  };
-  const timer = setInterval(tick, 250);
-  tick();
-}
-
-function showSeconds(seconds) {
-  const ending = seconds <= LAST_SECONDS;
-  const unit = seconds === 1 ? "second" : "seconds";
-  form.toggleAttribute("data-ending", ending);
-  byId("left").textContent = `${ending ? "Expires in" : "Valid for"} ${seconds} ${unit}`;
-  byId("bar").value = seconds;
-}
-
-function expire() {
-  byId("left").textContent = "Expired";
-  byId("bar").value = 0;
-  if (renewals < MAX_RENEWALS) {
-    renewals += 1;
-    prepare("Renewing the card form…");
+  if (step === "card" && notice) {
+    showProblem("number", NOTICES[notice]);
+    show(step, "number");
   } else {
-    show("expired", "The card form has expired.");
+    show(step);
   }
 }
 
-again.addEventListener("click", () => {
-  if (again.ariaDisabled === "true") return;
-  renewals = 0;
-  prepare("Preparing the card form…");
-});
-document.addEventListener("visibilitychange", () => {
-  if (waiting) requestIfVisible();
-});
-prepare("Preparing the card form…");
+function showAmounts() {
+  const { amount, quote } = order;
+  const rows = [["Invoice 2041", amount]];
+  if (quote) {
+    for (const fee of quote.fees) rows.push([fee.label, fee.amount]);
+    rows.push(["Total", quote.total]);
+  }
+  byId("amounts").hidden = false;
+  byId("amounts").replaceChildren(
+    ...rows.map(([label, value]) => {
+      const row = document.createElement("div");
+      row.append(document.createElement("dt"), document.createElement("dd"));
+      row.children[0].textContent = label;
+      row.children[1].textContent = usd.format(value);
+      return row;
+    }),
+  );
+}
+
+function load() {
+  const work = async () => showOrder(await call("state"));
+  return act("Loading your order…", work, (error) => {
+    warn("", error);
+    show("failed");
+  });
+}
+
+// Sends the card to the vendor. A client secret is valid for a minute, so it is created
+// only now; if it expires on the way nevertheless, another one is tried.
+async function sendCard() {
+  const card = readCard();
+  const secret = async () => (await call("card-form", {})).client_secret;
+  try {
+    return await tokenize(await secret(), card);
+  } catch (error) {
+    if (!(error instanceof ExpiredError)) throw error;
+    return tokenize(await secret(), card);
+  }
+}
+
+async function quoteCard() {
+  const paymentMethodId = await sendCard();
+  showOrder(await call("quote", { payment_method_id: paymentMethodId }));
+  forgetCard();
+}
+
+function submitCard(event) {
+  event.preventDefault();
+  if (busy || !checkCard()) return;
+  act("Checking your card…", quoteCard, (error) => {
+    if (error instanceof RefusedError) {
+      showProblem("number", "This card was not accepted. Check what you have entered.");
+      byId("number").focus();
+    } else {
+      warn("Your card could not be checked. You have not paid. Try again.", error);
+    }
+  });
+}
+
+// The payer has decided to pay this quote. The backend charges once, however often it
+// is asked to, so an unknown result is found out by asking again.
+function pay() {
+  const again = main.dataset.step === "paying";
+  const decision = { intent_id: order.quote.intent_id };
+  const work = async () => showOrder(await call("pay", decision));
+  return act(again ? "Checking your payment…" : "Paying…", work, (error) => {
+    if (!again) show("paying");
+    warn(again ? "There is still no confirmation." : "", error);
+  });
+}
+
+async function start() {
+  main.dataset.step = "loading";
+  await load();
+  if (order?.step === "paying") await pay();
+}
+
+byId("card").addEventListener("submit", submitCard);
+byId("pay").addEventListener("click", pay);
+byId("check").addEventListener("click", pay);
+byId("other-card").addEventListener("click", () => busy || show("card"));
+byId("reload").addEventListener("click", load);
+// The browser may show the page again as it was left, by the back button.
+addEventListener("pageshow", ({ persisted }) => persisted && start());
+start();
