@@ -1,10 +1,14 @@
 """Async-first client for the Plastiq Connect payments API."""
 
 from plastiq_async._auth import TokenProvider
+from plastiq_async._bulk import bulk
+from plastiq_async._call_record import CallRecord, Observer, SessionStats
 from plastiq_async._config import Environment
 from plastiq_async._jsonable import Jsonable, to_jsonable
+from plastiq_async._rate_limit import RateLimiter
 from plastiq_async._resources.categories import Categories
 from plastiq_async._resources.client_secrets import ClientSecrets
+from plastiq_async._resources.documents import Documents
 from plastiq_async._resources.paginator import Paginator
 from plastiq_async._resources.payers import Payers
 from plastiq_async._resources.payment_intents import PaymentIntents
@@ -23,6 +27,7 @@ from plastiq_async.errors import (
     BadRequestError,
     ConfigurationError,
     ConflictError,
+    DocumentUploadError,
     HookError,
     InternalServerError,
     InvalidArgumentError,
@@ -50,12 +55,16 @@ from plastiq_async.models import (
     CardSubType,
     CardUpdate,
     Category,
+    Charged,
     Check,
     ClientSecret,
     Contact,
     CreateClientSecret,
     CreateRecipient,
     Currency,
+    DocumentFileType,
+    DocumentType,
+    DocumentUpload,
     Eft,
     EndUser,
     Failed,
@@ -65,6 +74,8 @@ from plastiq_async.models import (
     IdentityDocumentType,
     Money,
     NewIdentityDocument,
+    NotCharged,
+    NotYet,
     Outcome,
     Page,
     PartyStatus,
@@ -76,9 +87,12 @@ from plastiq_async.models import (
     PaymentMethod,
     PaymentMethodStatus,
     PaymentMethodType,
+    PaymentOrder,
+    PaymentOutcome,
     PaymentRefund,
     PaymentRefundStatus,
     PaymentStatus,
+    RawResponse,
     ReceivingMethod,
     ReceivingMethodType,
     Recipient,
@@ -86,6 +100,7 @@ from plastiq_async.models import (
     ResponseInfo,
     StatusReason,
     Succeeded,
+    Unclear,
     Wire,
 )
 from plastiq_async.tracing import current_trace_id, trace_context
@@ -105,12 +120,14 @@ __all__ = [
     "BankAccountType",
     "BankAccountUpdate",
     "CallOptions",
+    "CallRecord",
     "Card",
     "CardDetails",
     "CardSubType",
     "CardUpdate",
     "Categories",
     "Category",
+    "Charged",
     "Check",
     "ClientSecret",
     "ClientSecrets",
@@ -120,6 +137,11 @@ __all__ = [
     "CreateClientSecret",
     "CreateRecipient",
     "Currency",
+    "DocumentFileType",
+    "DocumentType",
+    "DocumentUpload",
+    "DocumentUploadError",
+    "Documents",
     "Eft",
     "EndUser",
     "Environment",
@@ -136,7 +158,10 @@ __all__ = [
     "Money",
     "NewIdentityDocument",
     "NextStep",
+    "NotCharged",
     "NotFoundError",
+    "NotYet",
+    "Observer",
     "Outcome",
     "Page",
     "Paginator",
@@ -152,6 +177,8 @@ __all__ = [
     "PaymentMethodStatus",
     "PaymentMethodType",
     "PaymentMethods",
+    "PaymentOrder",
+    "PaymentOutcome",
     "PaymentRefund",
     "PaymentRefundStatus",
     "PaymentStatus",
@@ -160,6 +187,8 @@ __all__ = [
     "PlastiqError",
     "PlastiqSession",
     "RateLimitError",
+    "RateLimiter",
+    "RawResponse",
     "ReceivingMethod",
     "ReceivingMethodType",
     "Recipient",
@@ -168,13 +197,16 @@ __all__ = [
     "ResponseInfo",
     "ServiceUnavailableError",
     "SessionStateError",
+    "SessionStats",
     "StatusReason",
     "Succeeded",
     "TokenProvider",
     "TransportName",
+    "Unclear",
     "UnprocessableEntityError",
     "Wire",
     "__version__",
+    "bulk",
     "current_trace_id",
     "to_jsonable",
     "trace_context",

@@ -12,6 +12,7 @@ import httpx
 
 from plastiq_async._auth import TokenProvider, TokenSource
 from plastiq_async._call import CallDefaults
+from plastiq_async._call_record import Observer, SessionStats
 from plastiq_async._codec import api_converter
 from plastiq_async._config import (
     Environment,
@@ -23,12 +24,17 @@ from plastiq_async._config import (
     resolve_base_url,
 )
 from plastiq_async._logging import logger, set_up_logging
+from plastiq_async._middleware import check_middleware
 from plastiq_async._ownership import Ownership
+from plastiq_async._pace import make_pace
 from plastiq_async._pipeline import Pipeline
 from plastiq_async._quota import RetryQuota
+from plastiq_async._rate_limit import RateLimiter
+from plastiq_async._raw import RawRequests
 from plastiq_async._request import RequestBuilder
 from plastiq_async._resources.categories import Categories
 from plastiq_async._resources.client_secrets import ClientSecrets
+from plastiq_async._resources.documents import Documents
 from plastiq_async._resources.payers import Payers
 from plastiq_async._resources.payment_intents import PaymentIntents
 from plastiq_async._resources.payment_methods import PaymentMethods
@@ -36,20 +42,20 @@ from plastiq_async._resources.payments import Payments
 from plastiq_async._resources.recipients import Recipients
 from plastiq_async._retry import RetryLoop
 from plastiq_async._secrets import hide
-from plastiq_async._transport.make import TransportName, make_transport
-from plastiq_async.errors import ConfigurationError
+from plastiq_async._telemetry import make_telemetry
+from plastiq_async._transport.make import TransportName, make_transports
 from plastiq_async.middleware import Middleware, TraceId
 from plastiq_async.models.common import EndUser, check_end_user
 
 __all__ = ["PlastiqSession"]
 
 
-class PlastiqSession:
+class PlastiqSession(RawRequests):
     """A session with the Plastiq Connect API: settings, connections and resources.
 
     Make one per event loop and keep it. Use it as an async context manager, or call
     `aclose` at the end. It may be made outside of an event loop, and works on asyncio
-    and on trio.
+    and on trio. What no resource offers, `request` does.
 
     Args:
         access_token: The access token, or a callable, async or not, that returns it.
@@ -69,10 +75,17 @@ class PlastiqSession:
         max_retries: Retries after the first attempt, 0 or more.
         max_connections: Calls in flight at once, 1 or more. Further calls wait, within
             their deadline.
+        max_requests_per_minute: The most requests in any 60 seconds, 2 or more, retries
+            included. Calls wait for their turn, within their deadline. Default: no
+            limit.
+        rate_limiter: A limit that several sessions or processes share, in place of
+            `max_requests_per_minute`; see `RateLimiter`.
         transport: ``"httpx"``; ``"aiohttp"``, which is faster and needs asyncio and
             the extra ``plastiq-async[aiohttp]``; or any `httpx.AsyncBaseTransport`,
             which is closed with the session.
         middleware: Middleware, outermost first; see `plastiq_async.middleware`.
+        observer: A callable, not async, that is called at the end of each call with its
+            `CallRecord`. It must not block. What it raises is logged.
         verify: True to check the server's certificate; or the path of a file or folder
             of CA certificates; or an `ssl.SSLContext`; or False, for tests only. It
             also applies to a proxy of https without an `ssl_context` of its own.
@@ -89,6 +102,7 @@ class PlastiqSession:
     Attributes:
         categories: Categories, the industries that a recipient can belong to.
         client_secrets: Client secrets, with which a browser tokenizes a card.
+        documents: Documents: evidence for payments under review.
         payers: Payers, who pay.
         payment_intents: Payment intents: quotes for payments.
         payment_methods: Payment methods: cards and bank accounts.
@@ -101,6 +115,7 @@ class PlastiqSession:
 
     categories: Categories
     client_secrets: ClientSecrets
+    documents: Documents
     payers: Payers
     payment_intents: PaymentIntents
     payment_methods: PaymentMethods
@@ -117,8 +132,11 @@ class PlastiqSession:
         attempt_timeout: float = 10.0,
         max_retries: int = 2,
         max_connections: int = 100,
+        max_requests_per_minute: int | None = None,
+        rate_limiter: RateLimiter | None = None,
         transport: TransportName | httpx.AsyncBaseTransport = "httpx",
         middleware: Iterable[Middleware] = (),
+        observer: Observer | None = None,
         verify: bool | str | ssl.SSLContext = True,
         proxy: str | httpx.Proxy | None = None,
         allow_http_hosts: Iterable[str] = (),
@@ -141,7 +159,7 @@ class PlastiqSession:
             host=urlsplit(self._base_url).hostname,
         )
         check_count("max_connections", max_connections, least=1)
-        bounded = make_transport(
+        self._transports = make_transports(
             transport,
             base_url=self._base_url,
             verify=verify,
@@ -151,14 +169,16 @@ class PlastiqSession:
             max_connections=max_connections,
         )
         self._pipeline = Pipeline(
-            ownership=Ownership(bounded, max_connections),
+            ownership=Ownership(self._transports.api, max_connections),
             # The transport has read the environment already.
-            client=_Client(transport=bounded, trust_env=False),
+            client=_Client(transport=self._transports.api, trust_env=False),
             builder=RequestBuilder(self._base_url),
             tokens=tokens,
-            middleware=(TraceId(), *_check_middleware(middleware)),
+            middleware=(TraceId(), *check_middleware(middleware)),
             retries=RetryLoop(RetryQuota(max_connections)),
             defaults=defaults,
+            pace=make_pace(max_requests_per_minute, rate_limiter),
+            telemetry=make_telemetry(observer),
         )
         self._add_resources()
         logger.info("session for %s", self._base_url)
@@ -166,6 +186,7 @@ class PlastiqSession:
     def _add_resources(self) -> None:
         self.categories = Categories(self._pipeline)
         self.client_secrets = ClientSecrets(self._pipeline)
+        self.documents = Documents(self._pipeline, self._transports)
         self.payers = Payers(self._pipeline)
         self.payment_intents = PaymentIntents(self._pipeline)
         self.payment_methods = PaymentMethods(self._pipeline)
@@ -220,6 +241,17 @@ class PlastiqSession:
         view._add_resources()  # noqa: SLF001
         return view
 
+    @property
+    def stats(self) -> SessionStats:
+        """The state of the session and its views at this moment; it costs little."""
+        pipeline = self._pipeline
+        return SessionStats(
+            in_use=pipeline.ownership.in_use,
+            waiting=pipeline.ownership.waiting,
+            retry_quota_left=pipeline.retries.quota.left,
+            idle_connections=self._transports.api.idle_connections,
+        )
+
     async def aclose(self) -> None:
         """Close the connections. Calls in flight end with a `SessionStateError`.
 
@@ -250,14 +282,6 @@ class PlastiqSession:
             return "<PlastiqSession (incomplete)>"
         state = "closed" if self._pipeline.ownership.closed else "open"
         return f"<PlastiqSession {self._base_url} ({state})>"
-
-
-def _check_middleware(middleware: object) -> tuple[Middleware, ...]:
-    layers = tuple(middleware) if isinstance(middleware, Iterable) else (None,)
-    if not all(callable(layer) for layer in layers):
-        msg = "middleware must be an iterable of async callables"
-        raise ConfigurationError(msg)
-    return layers
 
 
 class _NoCookies(httpx.Cookies):

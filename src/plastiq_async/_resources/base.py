@@ -5,11 +5,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from types import TracebackType
 from typing import ParamSpec, TypeVar, cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from plastiq_async._pipeline import Pipeline
+from plastiq_async._upload import Upload
 from plastiq_async._validate import check_uuid
 from plastiq_async.errors import InvalidArgumentError
+from plastiq_async.models.common import CallOptions
+from plastiq_async.tracing import current_trace_id
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,9 +41,12 @@ class Resource:
         self._pipeline = pipeline
 
 
+_EXCHANGES = {Pipeline.exchange.__code__, Upload.exchange.__code__}
+
+
 def _below_callers(traceback: TracebackType | None) -> TracebackType | None:
     """Return the part of `traceback` whose frames hold no arguments of the user's."""
-    while traceback and traceback.tb_frame.f_code is not Pipeline.exchange.__code__:
+    while traceback and traceback.tb_frame.f_code not in _EXCHANGES:
         traceback = traceback.tb_next
     return traceback
 
@@ -69,6 +75,14 @@ def without_frames(method: Callable[P, T]) -> Callable[P, T]:
     # It must be a coroutine function, too, for tools that make stubs.
     is_async = inspect.iscoroutinefunction(method)
     return cast("Callable[P, T]", call_async) if is_async else call
+
+
+def with_trace_id(options: CallOptions) -> CallOptions:
+    """Return `options` with a trace ID, for calls that belong together."""
+    trace_id = options.get("trace_id")
+    if trace_id is None:
+        trace_id = current_trace_id() or uuid4()
+    return {**options, "trace_id": trace_id}
 
 
 def path_id(value: UUID) -> dict[str, str]:

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Unpack
 from uuid import UUID
 
-from plastiq_async._bulk import Bulk
+from plastiq_async._bulk import Bulk, iterate
 from plastiq_async._operation import Operation
 from plastiq_async._resources.base import Resource
 from plastiq_async._secrets import encode_body
@@ -95,6 +95,8 @@ class ClientSecrets(Resource):
         consumer gets fresh secrets, and a fast one full concurrency. If you stop to
         fetch, the calls in flight still end, and their secrets' 60 seconds run.
 
+        With a rate limit, the deadline of a call starts when its turn has come.
+
         Args:
             requests: An iterable or async iterable. An exception of its own ends the
                 outcomes. An async generator is closed at the end of the block.
@@ -111,7 +113,7 @@ class ClientSecrets(Resource):
         """
         if concurrency is None:
             concurrency = self._pipeline.ownership.max_connections
-        return Bulk(self._create, requests, concurrency)
+        return Bulk(self._create, iterate("requests", requests), concurrency)
 
     async def _create(self, request: CreateClientSecret) -> ClientSecret:
         if not isinstance(request, CreateClientSecret):

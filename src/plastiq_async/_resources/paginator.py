@@ -4,19 +4,17 @@ import sys
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator
 from typing import Any, Generic, TypeVar
-from uuid import uuid4
 
 import attrs
 
 from plastiq_async._call import check_option_names
 from plastiq_async._operation import Operation
 from plastiq_async._pipeline import Pipeline
-from plastiq_async._resources.base import without_frames
+from plastiq_async._resources.base import with_trace_id, without_frames
 from plastiq_async._validate import is_count
 from plastiq_async.errors import InvalidArgumentError
 from plastiq_async.models.common import CallOptions
 from plastiq_async.models.pages import Page
-from plastiq_async.tracing import current_trace_id
 
 T = TypeVar("T")
 
@@ -109,10 +107,7 @@ class Paginator(AsyncIterable[T], Generic[T]):
     def _iterate(self, most: int) -> AsyncIterator[Page[T]]:
         """Iterate over the pages of the first `most` items."""
         # Passed on explicitly, since a context variable must not be set across a yield.
-        trace_id = self._options.get("trace_id")
-        if trace_id is None:
-            trace_id = current_trace_id() or uuid4()
-        options: CallOptions = {**self._options, "trace_id": trace_id}
+        options = with_trace_id(self._options)
 
         def fetch(offset: int, left: int) -> Awaitable[Page[T]]:
             return self._fetch(offset, min(self._limit, left), options)

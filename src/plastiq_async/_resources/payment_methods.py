@@ -99,6 +99,7 @@ class PaymentMethods(Resource):
             path="/payment-methods",
             body=_encode(kind, data, payer_id),
             harmless=False,
+            own_limit=True,  # the cards of a payer in 24 hours
             result=PaymentMethod,
         )
         return await self._pipeline.run(operation, options)

@@ -1,1 +1,1 @@
-"""Integrations with web frameworks and OpenTelemetry; import each by its name."""
+"""Integrations: web frameworks, OpenTelemetry and Redis; import each by its name."""

@@ -15,6 +15,7 @@ from plastiq_async.errors import (
     APIStatusError,
     APITimeoutError,
     AuthenticationError,
+    DocumentUploadError,
     InvalidArgumentError,
     PermissionDeniedError,
     PlastiqError,
@@ -38,9 +39,15 @@ _STATUS_CODES: tuple[tuple[type[PlastiqError], int], ...] = (
     (APIConnectionError, 502),
     (APIResponseError, 502),
     (APIStatusError, 502),
+    (DocumentUploadError, 502),
 )
 # Logged without a traceback, because their message says everything.
-_CALL_ERRORS = (APIConnectionError, APIResponseError, APIStatusError)
+_CALL_ERRORS = (
+    APIConnectionError,
+    APIResponseError,
+    APIStatusError,
+    DocumentUploadError,
+)
 _WITH_RETRY_AFTER = (RateLimitError, ServiceUnavailableError)
 
 

@@ -14,6 +14,11 @@ from plastiq_async.models.contacts import (
     PartyStatus,
     RecipientAddress,
 )
+from plastiq_async.models.documents import (
+    DocumentFileType,
+    DocumentType,
+    DocumentUpload,
+)
 from plastiq_async.models.money import Currency, Fee, FeeType, Money
 from plastiq_async.models.outcomes import Failed, Outcome, Succeeded
 from plastiq_async.models.pages import Page
@@ -41,12 +46,21 @@ from plastiq_async.models.payment_methods import (
     PaymentMethodStatus,
     PaymentMethodType,
 )
+from plastiq_async.models.payment_orders import (
+    Charged,
+    NotCharged,
+    NotYet,
+    PaymentOrder,
+    PaymentOutcome,
+    Unclear,
+)
 from plastiq_async.models.payments import (
     Payment,
     PaymentRefund,
     PaymentRefundStatus,
     PaymentStatus,
 )
+from plastiq_async.models.raw import RawResponse
 from plastiq_async.models.receiving_methods import (
     Ach,
     Check,
@@ -71,6 +85,7 @@ __all__ = [
     "CardSubType",
     "CardUpdate",
     "Category",
+    "Charged",
     "Check",
     "ClientSecret",
     "ClientSecretType",
@@ -78,6 +93,9 @@ __all__ = [
     "CreateClientSecret",
     "CreateRecipient",
     "Currency",
+    "DocumentFileType",
+    "DocumentType",
+    "DocumentUpload",
     "Eft",
     "EndUser",
     "Failed",
@@ -87,6 +105,8 @@ __all__ = [
     "IdentityDocumentType",
     "Money",
     "NewIdentityDocument",
+    "NotCharged",
+    "NotYet",
     "Outcome",
     "Page",
     "PartyStatus",
@@ -98,9 +118,12 @@ __all__ = [
     "PaymentMethod",
     "PaymentMethodStatus",
     "PaymentMethodType",
+    "PaymentOrder",
+    "PaymentOutcome",
     "PaymentRefund",
     "PaymentRefundStatus",
     "PaymentStatus",
+    "RawResponse",
     "ReceivingMethod",
     "ReceivingMethodType",
     "Recipient",
@@ -108,5 +131,6 @@ __all__ = [
     "ResponseInfo",
     "StatusReason",
     "Succeeded",
+    "Unclear",
     "Wire",
 ]

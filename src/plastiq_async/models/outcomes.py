@@ -1,4 +1,4 @@
-"""`Succeeded` and `Failed`, the outcomes of the requests of `create_many`."""
+"""`Succeeded` and `Failed`, the outcomes of `bulk` and of `create_many`."""
 
 from typing import Generic, TypeAlias, TypeVar
 
@@ -15,7 +15,7 @@ class Succeeded(Generic[_Request, _Result]):
     """The outcome of a request whose call returned a result.
 
     Attributes:
-        request: The request.
+        request: The request of `create_many`, or the item of `bulk`.
         result: What its call returned.
         error: None, so that every outcome has this attribute.
     """
@@ -30,9 +30,10 @@ class Failed(Generic[_Request, _Result]):
     """The outcome of a request whose call raised an error.
 
     Attributes:
-        request: The request.
+        request: The request of `create_many`, or the item of `bulk`.
         error: The exception that its call raised: a `plastiq_async.PlastiqError`, or
-            an exception that your token provider or middleware raised.
+            one of your own, such as of a token provider, a middleware or the function
+            that was given to `bulk`.
         result: None, so that every outcome has this attribute.
     """
 
