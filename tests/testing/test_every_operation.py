@@ -57,6 +57,13 @@ async def valid_request(fake: FakePlastiq, operation: str) -> Valid:
     card = {"type": "CARD", "data": CARD_JSON, "payer": payer}
     bodies: dict[str, dict[str, Any]] = {
         "client_secrets.create": {"payer": payer},
+        "documents.create": {
+            "type": "INVOICE",
+            "fileType": "pdf",
+            "filename": "a.pdf",
+            "payer": payer,
+            "recipient": {"id": str(parties.recipient_id)},
+        },
         "payers.create": {"contact": {"phone": "4155550100"}},
         "payers.update": {"businessName": "Ada"},
         "payment_intents.create": quote,

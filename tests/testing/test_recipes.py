@@ -26,8 +26,8 @@ SETTINGS = {
     ("plugin", "passed"),
     [
         # Each async test runs on asyncio and trio, that of aiohttp on asyncio only.
-        ("anyio", 2 * 2 + 2 + 2 + 1 + 2 * 2),
-        ("asyncio", 2 + 2 + 1 + 1 + 2),
+        ("anyio", 2 * 2 + 2 + 2 + 1 + 2 * 3),
+        ("asyncio", 2 + 2 + 1 + 1 + 3),
     ],
 )
 def test_recipes(plugin: str, passed: int, pytester: pytest.Pytester) -> None:

@@ -28,6 +28,7 @@ except ModuleNotFoundError as _error:
 
 from plastiq_async.testing._fake import FakePlastiq
 from plastiq_async.testing._faults import ErrorShape
+from plastiq_async.testing._models.documents import StoredDocument
 from plastiq_async.testing._records import IssuedSecret, RecordedRequest
 from plastiq_async.testing._routing import Route
 from plastiq_async.testing._secrets import (
@@ -51,4 +52,5 @@ __all__ = [
     "SecretUnknownError",
     "SecretUsedError",
     "SecretVault",
+    "StoredDocument",
 ]

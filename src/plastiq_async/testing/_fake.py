@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from starlette.applications import Starlette
 
 from plastiq_async.testing._faults import FaultQueue
+from plastiq_async.testing._models.documents import Documents, StoredDocument
 from plastiq_async.testing._models.payment_methods import add_card
 from plastiq_async.testing._payment_control import PaymentControl
 from plastiq_async.testing._records import RecordedRequest
@@ -18,6 +19,7 @@ from plastiq_async.testing._routes import ROUTES
 from plastiq_async.testing._routing import Route, RouteTable
 from plastiq_async.testing._secrets import SecretVault
 from plastiq_async.testing._state import FakeState
+from plastiq_async.testing._storage import UPLOAD_OPERATION
 from plastiq_async.testing._transport import FakeTransport
 from plastiq_async.testing._wire import make_app
 
@@ -44,8 +46,9 @@ class FakePlastiq(PaymentControl, FaultQueue):
 
     It fails on demand: see `fail_next`, `garble_next`, `delay_next`, `drop_next` and
     `refuse_next`. Each of these takes `on`, the name of an operation such as
-    `"payments.create"`; without it the fault is for any request. The card
-    4000000000000002 is declined when it is charged.
+    `"payments.create"`, or `"documents.upload"` for the upload of a document; without
+    it the fault is for any request. The card 4000000000000002 is declined when it is
+    charged.
 
     Where the API's documentation leaves a case open, the fake is strict, so that a
     request that it accepts is valid at the real server. It rejects:
@@ -108,7 +111,7 @@ class FakePlastiq(PaymentControl, FaultQueue):
         guide_vocabulary: bool = False,
     ) -> None:
         table = RouteTable(self.routes, prefix=PREFIX)
-        super().__init__(table.operations)
+        super().__init__((*table.operations, UPLOAD_OPERATION))
         self._state = FakeState(
             access_tokens=access_tokens,
             payer_ids=payer_ids,
@@ -136,6 +139,14 @@ class FakePlastiq(PaymentControl, FaultQueue):
     def secrets(self) -> SecretVault:
         """The last `history` client secrets: value to `IssuedSecret`."""
         return self._state.secrets
+
+    @property
+    def documents(self) -> list[StoredDocument]:
+        """The documents that were uploaded, oldest first.
+
+        The fake keeps the last `history` of them, and at most 100 MiB.
+        """
+        return self._state.of(Documents).stored
 
     @property
     def payer_ids(self) -> set[UUID]:
@@ -176,8 +187,9 @@ class FakePlastiq(PaymentControl, FaultQueue):
         idempotency keys, the counts of charges and refunds, and pending faults. The
         payers that the fake was created with have no name and no identity documents
         again, rotated tokens are valid again, the clock is set back, requests are not
-        limited, and `replay_first_trace_id` is False. What you passed when you created
-        the fake stays, `history` and `guide_vocabulary` included.
+        limited, and `replay_first_trace_id`, `name_payment_intents` and `listing_delay`
+        are as at first. What you passed when you created the fake stays, `history` and
+        `guide_vocabulary` included.
         """
         self._state.reset()
         self.clear_faults()

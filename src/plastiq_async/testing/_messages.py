@@ -26,6 +26,8 @@ class ApiRequest:
             repr.
         recorded: The request as it was received.
         trace_id: Trace ID in the spelling that the response carries.
+        origin: Scheme, host and path prefix by which the client reached the fake, such
+            as `"http://127.0.0.1:8000"`.
         delay: Seconds by which `delay_next` delays the response.
     """
 
@@ -35,6 +37,7 @@ class ApiRequest:
     body: dict[str, object] = attrs.field(repr=False)
     recorded: RecordedRequest
     trace_id: str
+    origin: str
     delay: float = 0.0
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from plastiq_async.testing._routes import (
     categories,
     client_secrets,
+    documents,
     payers,
     payment_intents,
     payment_methods,
@@ -18,6 +19,7 @@ __all__ = ["ROUTES"]
 ROUTES: tuple[Route, ...] = (
     *categories.ROUTES,
     *client_secrets.ROUTES,
+    *documents.ROUTES,
     *payers.ROUTES,
     *payment_intents.ROUTES,
     *payment_methods.ROUTES,
