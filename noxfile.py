@@ -28,7 +28,7 @@ if RUNNING not in PYTHONS:
 
 # Most tests wait for sockets or timers, so use more workers than cores.
 PARALLEL = ("--numprocesses=4", "--dist=worksteal")
-EXTRAS = "[aiohttp,sandbox,testing]"
+EXTRAS = "[aiohttp,redis,sandbox,testing]"
 
 # The programs that `servers` needs, and their packages.
 PROGRAMS = {
@@ -48,7 +48,9 @@ fi
 apt-get update -qq
 apt-get install -qq --yes "$2"
 if command -v systemctl >/dev/null; then
-    systemctl disable --quiet "$1" 2>/dev/null || true # it may be no service
+    for name; do
+        systemctl disable --quiet "$name" 2>/dev/null || true # it may be no service
+    done
 fi
 """
 
@@ -124,11 +126,23 @@ def compat(session: nox.Session) -> None:
 
 @nox.session
 def worker(session: nox.Session) -> None:
-    """Test the worker example with a real Redis."""
+    """Test the worker example and the rate limiter with a real Redis."""
     ensure_program(session, "redis-server", "redis-server")
     install(session, "tests", "worker")
-    test = "tests/examples/test_worker_taskiq.py"
-    session.run("python", "-m", "pytest", test, *session.posargs)
+    tests = (
+        "tests/integrations/test_limits_with_redis.py",
+        "tests/examples/test_worker_taskiq.py",
+    )
+    session.run("python", "-m", "pytest", *PARALLEL, *tests, *session.posargs)
+
+
+@nox.session
+def outbox(session: nox.Session) -> None:
+    """Test the outbox example with SQLite and a real PostgreSQL."""
+    # Debian has the server's own programs outside the search path.
+    ensure_program(session, "pg_ctlcluster", "postgresql")
+    install(session, "tests", "outbox")
+    session.run("python", "-m", "pytest", "tests/outbox", *session.posargs)
 
 
 @nox.session
@@ -136,7 +150,9 @@ def browser(session: nox.Session) -> None:
     """Test the checkout example in a real browser."""
     ensure_program(session, "chromium", "chromium")
     install(session, "tests", "browser")
-    session.run("python", "-m", "pytest", "tests/browser", *session.posargs)
+    # By file, because each file starts a browser.
+    tests = ("--numprocesses=2", "--dist=loadfile", "tests/browser")
+    session.run("python", "-m", "pytest", *tests, *session.posargs)
 
 
 @nox.session
@@ -162,6 +178,13 @@ def soak(session: nox.Session) -> None:
     """Make calls with random faults and cancellations; `-- --minutes 10`."""
     install(session, "tests")
     session.run("python", "-m", "tests.soak", *session.posargs)
+
+
+@nox.session
+def orders(session: nox.Session) -> None:
+    """Make purchases with random faults, cancellations and crashes; `-- --count 9`."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.orders", *session.posargs)
 
 
 @nox.session
