@@ -48,6 +48,7 @@ PURE = {
 }
 OTHERS = {
     "_bulk": ["tests/test_bulk.py"],
+    "_rate_limit": ["tests/test_rate_limit.py"],
     "_transport/bounded": ["tests/_transport/test_bounded.py"],
     "_transport/slots": ["tests/_transport/test_slots.py"],
 }
@@ -56,12 +57,12 @@ CAPPED = "the capacity limits the tokens; the condition only saves the addition"
 FAST = "only the number of checkpoints differs"
 # By the module and the changed line: why no test can notice the change.
 EQUIVALENT = {
-    ("_retry", "if error == call.provider_error:"): "errors are equal if identical",
+    ("_retry", "if error == call.hook_error:"): "errors are equal if identical",
     **{
         ("_retry", f"{line}, {limit}))"): "the longest wait is reached before"
         for line in (
-            "wait = min(_LONGEST_POLL_WAIT, _FIRST_WAIT * 2.0 ** min(polls",
-            "bound = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** min(attempt - 1",
+            "poll = min(_LONGEST_POLL_WAIT, _FIRST_POLL_WAIT * 2.0 ** min(polls",
+            "bound = min(_LONGEST_WAIT, _first_wait(error) * 2.0 ** min(attempt - 1",
         )
         for limit in (9, 11)
     },
@@ -82,8 +83,8 @@ EQUIVALENT = {
         "_bulk",
         "self._permits = anyio.Semaphore(concurrency, fast_acquire=False)",
     ): FAST,
-    ("_bulk", "self._requests_lock = anyio.Lock(fast_acquire=False)"): FAST,
-    ("_bulk", "continue"): "the requests are exhausted, which ends the loop as well",
+    ("_bulk", "self._items_lock = anyio.Lock(fast_acquire=False)"): FAST,
+    ("_bulk", "continue"): "the items are exhausted, which ends the loop as well",
     ("_transport/slots", "reused=expiry is not _NEVER,"): "it is one object",
     ("_transport/slots", "reused=expiry < _NEVER,"): "nothing is later",
     (

@@ -17,8 +17,9 @@ FRAMEWORKS = ("fastapi", "aiohttp")
 MODULES = [
     ("integrations.fastapi", "fastapi", "fastapi"),
     ("integrations.aiohttp", "aiohttp", "aiohttp"),
+    ("integrations.limits", "redis", "'plastiq-async[redis]'"),
     ("integrations.opentelemetry", "opentelemetry", "opentelemetry-api"),
-    ("integrations.opentelemetry", "opentelemetry.trace", "opentelemetry-api"),
+    ("integrations.opentelemetry", "opentelemetry.context", "opentelemetry-api"),
     ("testing", "starlette", "'plastiq-async[testing]'"),
 ]
 SOCKS = "socks5://user:s3cr3t@127.0.0.1:9"

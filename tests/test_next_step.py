@@ -24,6 +24,7 @@ OTHER_ERRORS: dict[type[PlastiqError], Steps] = {
     errors.APIConnectionError: ("same_key", "again", "again", "reconcile"),
     errors.APITimeoutError: ("same_key", "again", "again", "reconcile"),
     errors.APIResponseError: ("same_key", "again", "again", "reconcile"),
+    errors.DocumentUploadError: ("same_key", "again", "again", "reconcile"),
 }
 
 REDIRECTION = frozenset(range(300, 400))

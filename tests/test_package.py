@@ -33,8 +33,10 @@ KNOW_HTTPX = {
     "_pipeline",
     "_request",
     "_retry",
+    "_runner",
     "_session",
     "_transport",
+    "_upload",
     "integrations",
     "middleware",
     "testing",
@@ -48,6 +50,7 @@ HEAVY = {
     "plastiq_async.sandbox",
     "plastiq_async.testing",
     "pytest",
+    "redis",
     "starlette",
     "trio",
     "uvicorn",
@@ -159,14 +162,14 @@ import importlib.metadata, sys
 sys.path += sys.argv[1:]
 assert not [*importlib.metadata.distributions(name="plastiq-async")]
 import anyio, plastiq_async, plastiq_async.sandbox, pytest_plastiq_async
-from plastiq_async.integrations.opentelemetry import OpenTelemetryMiddleware
+from plastiq_async.integrations.opentelemetry import OpenTelemetryObserver
 from plastiq_async.testing import FakePlastiq
 
 async def main():
     fake = FakePlastiq()
     async with plastiq_async.PlastiqSession(
         fake.access_token, base_url=fake.base_url, transport=fake.transport,
-        middleware=[OpenTelemetryMiddleware()],
+        observer=OpenTelemetryObserver(),
     ) as session:
         await session.client_secrets.create(fake.payer_id)
     (request,) = fake.requests

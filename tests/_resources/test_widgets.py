@@ -894,6 +894,7 @@ async def test_call_info(fake: FakeWithWidgets, connect: Connect) -> None:
         idempotency_key=widget.idempotency_key,
         attempts=2,
         deadline=created.deadline,
+        host="127.0.0.1",
     )
     assert now + 9 <= created.deadline < now + 15
     assert (read.operation, read.path) == ("widgets.retrieve", "/widgets/{id}")

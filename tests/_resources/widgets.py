@@ -80,6 +80,7 @@ def create_operation(
         idempotency_key=uuid4() if key is None else check_uuid("idempotency_key", key),
         harmless=False,
         result=Widget,
+        expected={"payer_id": payer["id"]},
     )
 
 

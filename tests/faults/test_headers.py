@@ -72,6 +72,14 @@ async def with_end_user(name: str, value: str, **kwargs: Any) -> None:
     await create(TOKEN, end_user=EndUser(**{name: value}), **kwargs)
 
 
+async def with_extra_header(
+    value: str, *, options: dict[str, Any], as_name: bool = False
+) -> None:
+    """Make a call with an extra header of this value or name."""
+    headers = {value: "x"} if as_name else {"X-Tenant": value}
+    await create(TOKEN, options=options, extra_headers=headers)
+
+
 async def with_trace_id(value: str, **kwargs: Any) -> None:
     """Make a call with the value as its trace ID."""
     await create(TOKEN, trace_id=value, **kwargs)
@@ -102,6 +110,10 @@ CALLS = [
     *(
         pytest.param(partial(with_end_user, name), InvalidArgumentError, id=name)
         for name in ("user_agent", "ip", "device_id")
+    ),
+    pytest.param(with_extra_header, InvalidArgumentError, id="extra_headers"),
+    pytest.param(
+        partial(with_extra_header, as_name=True), InvalidArgumentError, id="extra name"
     ),
     pytest.param(with_trace_id, InvalidArgumentError, id="trace_id"),
     pytest.param(with_trace_context, InvalidArgumentError, id="trace_context"),

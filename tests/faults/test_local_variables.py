@@ -266,8 +266,9 @@ async def test_wrong_arguments(name: str, connect: Connect) -> None:
             ]
             errors = [await failure(partial(call, session)) for call in calls]
     refused = [error for error in errors if error]
-    # Metadata may be any JSON object.
-    assert len(errors) - len(refused) == ("metadata" in valid)
+    # These may be any JSON object.
+    objects = {"body", "metadata", "query"} & valid.keys()
+    assert len(errors) - len(refused) == len(objects)
     for error in refused:
         assert isinstance(error, (InvalidArgumentError, TypeError))
         assert_untold([*variables(error), *texts_of(error)], PRIVATE_VALUES)

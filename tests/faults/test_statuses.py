@@ -101,14 +101,14 @@ def date_in(seconds: float) -> str:
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("seconds", [5, 60])
 async def test_retry_after(connect: Connect, status: int, seconds: int) -> None:
-    """Fault 12: a Retry-After of up to a minute is respected."""
+    """Fault 12: a Retry-After of up to a minute is respected, with some jitter."""
     wait = await first_wait(connect, status, [str(seconds)])
-    assert wait == seconds
+    assert seconds <= wait <= seconds + 0.1
 
 
 async def test_retry_after_date(connect: Connect) -> None:
     """Fault 12: Retry-After may be a date."""
-    assert 40 < await first_wait(connect, 503, [date_in(58)]) <= 58
+    assert 40 < await first_wait(connect, 503, [date_in(58)]) <= 58.1
 
 
 @pytest.mark.parametrize("late", [-600, 0, 600])
@@ -121,7 +121,7 @@ async def test_retry_after_date_by_the_clock_of_the_server(
         format_datetime(now + timedelta(seconds=late + wait), usegmt=True)
         for wait in (0, 7)
     ]
-    assert await first_wait(connect, 503, dates[1:], dates[0]) == 7
+    assert 7 <= await first_wait(connect, 503, dates[1:], dates[0]) <= 7.1
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ async def test_retry_after_date_by_the_clock_of_the_server(
 )
 async def test_retry_after_of_no_use(connect: Connect, values: list[str]) -> None:
     """Fault 12: an invalid Retry-After is ignored, and the usual back-off used."""
-    assert 0 <= await first_wait(connect, 503, values) <= 0.5
+    assert 0 <= await first_wait(connect, 503, values) <= 0.1
 
 
 @pytest.mark.slow

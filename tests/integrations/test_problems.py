@@ -21,6 +21,7 @@ STATUSES = {
     "BadRequestError": 502,
     "ConfigurationError": 500,
     "ConflictError": 502,
+    "DocumentUploadError": 502,
     "HookError": 500,
     "InternalServerError": 502,
     "InvalidArgumentError": 422,
@@ -73,7 +74,8 @@ def test_every_error(name: str, caplog: pytest.LogCaptureFixture) -> None:
     assert record.getMessage() == (
         f"answered {problem.status} {problem.title}: {name}: {error}"
     )
-    of_a_call = name.startswith("API") or isinstance(error, errors.APIStatusError)
+    of_a_call = isinstance(error, (errors.APIStatusError, errors.DocumentUploadError))
+    of_a_call = of_a_call or name.startswith("API")
     assert (record.exc_info is None) == of_a_call
 
 

@@ -16,21 +16,27 @@ from plastiq_async.models import (
     CardDetails,
     CardUpdate,
     Category,
+    Charged,
     CreateClientSecret,
     EndUser,
     IdentityDocument,
     NewIdentityDocument,
+    NotCharged,
+    NotYet,
     Payer,
     Payment,
     PaymentDetails,
     PaymentIntent,
     PaymentMethod,
+    PaymentOrder,
     PaymentRefund,
+    RawResponse,
     ReceivingMethod,
     Recipient,
     StatusReason,
+    Unclear,
 )
-from tests.support.models import PAYER, TRACE_ID, make_info, make_secret
+from tests.support.models import NOW, PAYER, TRACE_ID, make_info, make_secret
 from tests.support.payment_methods import make_address, make_bank_account, make_card
 from tests.support.recipients import RECEIVING_METHODS, make_create_recipient
 
@@ -45,6 +51,19 @@ MODELS = [
     ),
     Payment(id=TRACE_ID, details=PaymentDetails(memo="x"), response=make_info()),
     PaymentRefund(status="REFUNDED", response=make_info()),
+    Charged(
+        payment=Payment(id=TRACE_ID, response=make_info()),
+        matched_by="payment_intent_id",
+    ),
+    NotYet(),
+    NotCharged(),
+    Unclear(candidates=(Payment(id=TRACE_ID, response=make_info()),)),
+    PaymentOrder(
+        idempotency_key=TRACE_ID,
+        payment_intent_id=PAYER,
+        payer_id=PAYER,
+        created_at=NOW,
+    ),
     make_card(),
     make_bank_account(),
     CardUpdate(cvv="123", billing_address=make_address()),
@@ -70,6 +89,7 @@ MODELS = [
         response=make_info(),
     ),
     ReceivingMethod(type="ACH", account_last_four="4723"),
+    RawResponse(data=None, response=make_info()),  # its copies have no data
 ]
 each_model = pytest.mark.parametrize(
     "model", MODELS, ids=lambda model: type(model).__name__
@@ -89,7 +109,7 @@ def test_frozen_and_slotted(model: Any) -> None:
 def test_keyword_only(model: Any) -> None:
     """Arguments are keyword-only, so that fields may be added anywhere."""
     with pytest.raises(TypeError, match="positional"):
-        type(model)(*attrs.astuple(model, recurse=False))
+        type(model)(*attrs.astuple(model, recurse=False), None)
 
 
 @each_model

@@ -25,8 +25,8 @@ from tests.support.socket_server import Request
 from tests.support.steps import response
 
 # The share of faulty exchanges, which changes every few seconds.
-WEATHERS = (0.02, 0.1, 0.3, 0.6, 0.95)
-LONGEST_WEATHER = 3.0
+FAULT_RATES = (0.02, 0.1, 0.3, 0.6, 0.95)
+LONGEST_RATE = 3.0
 # Weights: kinds of response, ways of sending it, and what happens to the connection.
 KINDS = dict.fromkeys(ANSWERS, 1) | {"good": 10}
 WAYS = {
@@ -173,8 +173,8 @@ class Chaos:
     def _is_fault(self) -> bool:
         now = asyncio.get_running_loop().time()
         if now > self._changes:
-            self._rate = self._random.choice(WEATHERS)
-            self._changes = now + self._random.uniform(0, LONGEST_WEATHER)
+            self._rate = self._random.choice(FAULT_RATES)
+            self._changes = now + self._random.uniform(0, LONGEST_RATE)
         return not self._calm and self._random.random() < self._rate
 
     def _choose(self, weights: dict[str, int]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -10,13 +11,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.programs import free_port
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 _LONGEST = 30.0
 
 
 @contextmanager
 def serving(
-    command: Sequence[str], log: Path, settings: Mapping[str, str] | None = None
+    command: Sequence[str],
+    log: Path,
+    settings: Mapping[str, str] | None = None,
+    *,
+    stop: signal.Signals = signal.SIGTERM,
 ) -> Iterator[str]:
     """Run a server command with a free port as last argument, and yield its URL.
 
@@ -24,9 +31,9 @@ def serving(
         command: The command, without the port.
         log: The file for stdout and stderr of the command.
         settings: Environment variables to add.
+        stop: The signal that ends the server.
     """
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port("127.0.0.1")
     environment = {**os.environ, **(settings or {})}
     with (
         log.open("w") as file,
@@ -38,7 +45,7 @@ def serving(
             _wait_for(port)
             yield f"http://127.0.0.1:{port}"
         finally:
-            process.terminate()
+            process.send_signal(stop)
             process.wait(_LONGEST)
     assert "Traceback" not in log.read_text()
 

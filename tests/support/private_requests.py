@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import partial
+from operator import attrgetter
 from textwrap import wrap
 from typing import Any
 
@@ -28,7 +29,7 @@ from plastiq_async import (
     PlastiqSession,
     Wire,
 )
-from tests.support import payers, recipients
+from tests.support import documents, payers, recipients
 from tests.support.payment_methods import (
     ACCOUNT_NUMBER,
     CARD_NUMBER,
@@ -45,12 +46,16 @@ from tests.support.steps import response
 DETAILS = {"account_name": "Ada-&-Sons", "account_number": "CUST-77-0815"}
 NUMBERS = [CARD_NUMBER, ACCOUNT_NUMBER, recipients.ACCOUNT_NUMBER, payers.NUMBER]
 _DIGITS = [number.replace("-", "") for number in NUMBERS]
+HEADER_VALUE = "k3y-of-the-gateway/7"
 PRIVATE_VALUES = [
+    HEADER_VALUE,
     *NUMBERS,
     *_DIGITS,
     *(f"{digits[:4]} {digits[4:8]}" for digits in _DIGITS),
     *(f"{digits[:4]}-{digits[4:8]}" for digits in _DIGITS),
     payers.PASSPORT,
+    documents.BUCKET,
+    *documents.PRIVATE_FIELDS,
     *DETAILS.values(),
     # In quotes, because many other numbers have these three digits.
     f"'{CVV}'",
@@ -103,6 +108,7 @@ _QUOTE = {
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "categories.list": {},
     "client_secrets.create": _PAYER,
+    "documents.create": {**_PAYER, "filename": "a.pdf", "payment_id": PAYER},
     "payers.create": payers.ARGUMENTS,
     "payers.retrieve": _PAYER,
     "payers.update": {**_PAYER, **payers.ARGUMENTS},
@@ -133,6 +139,14 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "recipients.update": {**_RECIPIENT, "business_name": "Beans"},
     "recipients.delete": _RECIPIENT,
     "recipients.list": {**_PAYER, "limit": 5, "offset": 0},
+    "request": {
+        "method": "POST",
+        "path": "/things/{id}",
+        "path_params": {"id": PAYER},
+        "query": {"payerId": PAYER},
+        "body": {"data": make_card(), "details": _DETAILS},
+        "retry": "always",
+    },
 }
 """Valid arguments of each operation, by its name."""
 
@@ -141,9 +155,8 @@ Call = Callable[[PlastiqSession], Awaitable[object]]
 
 def method_of(name: str, session: PlastiqSession) -> Callable[..., Awaitable[object]]:
     """Return the method of the operation called `name` in `ARGUMENTS`."""
-    resource, method = name.partition(",")[0].split(".")
     found: Callable[..., Awaitable[object]]
-    found = getattr(getattr(session, resource), method)
+    found = attrgetter(name.partition(",")[0])(session)
     return found
 
 
@@ -151,7 +164,8 @@ async def perform(
     name: str, arguments: Mapping[str, Any], session: PlastiqSession
 ) -> object:
     """Perform the operation called `name` in `ARGUMENTS`, with other arguments."""
-    return await method_of(name, session)(**{"end_user": END_USER, **arguments})
+    options = {"end_user": END_USER, "extra_headers": {"API-Key": HEADER_VALUE}}
+    return await method_of(name, session)(**{**options, **arguments})
 
 
 CALLS: dict[str, Call] = {
@@ -162,7 +176,8 @@ CALLS: dict[str, Call] = {
 
 def has_secrets(value: object) -> bool:
     """Tell whether `value` is or holds an instance of one of `PRIVATE_REQUESTS`."""
-    parts = value if isinstance(value, list) else [value]
+    parts = value.values() if isinstance(value, dict) else [value]
+    parts = value if isinstance(value, list) else parts
     return any(type(part) in PRIVATE_REQUESTS for part in parts)
 
 
@@ -190,6 +205,8 @@ _OBJECT: dict[str, object] = {
         "accountNumber": DETAILS["account_number"],
     },
     "identityDocuments": [{"id": PAYER, "value": payers.NUMBER}],
+    "uploadURL": f"https://{documents.BUCKET}/",
+    "metadata": documents.FIELDS,
 }
 _NUMBERS = {"last4": CARD_NUMBER, "accountNumber": CARD_NUMBER, "cvv": CVV}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -171,10 +172,12 @@ def give_up(reason: str) -> NoReturn:
 
 
 def free_port(host: str = HOST) -> int:
-    """Return a port that no program uses, chosen by the operating system."""
-    with socket.create_server((host, 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+    """Return a free port, which no other socket gets before a program has it."""
+    # Systems give sockets ports above these, also those of tests in other processes.
+    for port in random.sample(range(20_000, 32_000), 100):
+        with suppress(OSError), socket.create_server((host, port)):
+            return port
+    raise OSError("no free port")
 
 
 def _sockets(pid: str) -> list[list[str]]:

@@ -7,9 +7,10 @@ A `type: ignore` marks an expected error: both checkers report an unused one.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import assert_type
 from uuid import UUID
 
@@ -25,16 +26,21 @@ from plastiq_async import (
     CardUpdate,
     Categories,
     Category,
+    Charged,
     Check,
     ClientSecret,
     Contact,
     CreateRecipient,
+    Documents,
+    DocumentUpload,
     Eft,
     EndUser,
     Fee,
     IdentityDocument,
     Money,
     NewIdentityDocument,
+    NotCharged,
+    NotYet,
     Page,
     Paginator,
     Payer,
@@ -46,20 +52,24 @@ from plastiq_async import (
     PaymentIntentStatus,
     PaymentMethod,
     PaymentMethods,
+    PaymentOrder,
     PaymentRefund,
     PaymentRefundStatus,
     Payments,
     PaymentStatus,
     PlastiqSession,
+    RawResponse,
     ReceivingMethod,
     Recipient,
     RecipientAddress,
     Recipients,
     ResponseInfo,
     StatusReason,
+    Unclear,
     Wire,
 )
 from plastiq_async._resources.unpaged import UnpagedListing
+from plastiq_async.webhooks import WebhookEvent, WebhookEventName, parse_event
 from tests._resources.widgets import SessionWithWidgets, Widget, Widgets
 
 
@@ -90,6 +100,42 @@ async def call_methods(widgets: Widgets, some_id: UUID | str) -> None:
     await widgets.delete(some_id, retries=5)  # type: ignore[call-arg]
     widgets.list(some_id, retries=5)  # type: ignore[call-arg]
     widgets.list(some_id, 20)  # type: ignore[call-arg]
+
+
+async def request(session: PlastiqSession, some_id: UUID | str) -> None:
+    """Perform an operation that no resource has."""
+    result = await session.request("GET", "/a/{id}", path_params={"id": some_id})
+    assert_type(result, RawResponse)
+    assert_type(result.data, object)
+    assert_type(result.response, ResponseInfo)
+    query = {"limit": 5, "payerId": some_id, "from": date(2026, 1, 2), "none": None}
+    await session.request("GET", "/a", query=query, retry="always", timeout=5)
+    body = {"amount": Decimal("1.10")}
+    await session.request("POST", "/a", body=body, idempotency_key=some_id)
+    await session.request("DELETE", "/a", extra_headers={"API-Key": "..."})
+    await session.with_options(timeout=5).request("PATCH", "/a", body={})
+
+    await session.request("PUT", "/a")  # type: ignore[arg-type]
+    await session.request("GET")  # type: ignore[call-arg]
+    await session.request("GET", "/a", {"a": 1})  # type: ignore[call-arg]
+    await session.request("GET", "/a", retry="never")  # type: ignore[arg-type]
+    await session.request("GET", "/a", query={"a": 1.5})  # type: ignore[dict-item]
+    await session.request("POST", "/a", body=[1])  # type: ignore[arg-type]
+    await session.request("GET", "/a", headers={})  # type: ignore[call-arg]
+    extra: dict[str, int] = {"API-Key": 1}
+    await session.request("GET", "/a", extra_headers=extra)  # type: ignore[arg-type]
+
+
+def read_event(body: bytes, text: str) -> None:
+    """Parse the body of a webhook."""
+    event = parse_event(body)
+    assert_type(event, WebhookEvent)
+    assert_type(event.id, UUID)
+    assert_type(event.event, WebhookEventName | str)
+    assert_type(event.object_id, UUID)
+    assert_type(event.data, Mapping[str, object])
+    parse_event(text)
+    parse_event({"id": text})  # type: ignore[arg-type]
 
 
 async def list_widgets(widgets: Widgets, payer_id: UUID | str) -> None:
@@ -199,11 +245,41 @@ async def use_categories(categories: Categories) -> None:
     categories.list(offset=5)  # type: ignore[call-arg]
 
 
+async def use_documents(session: PlastiqSession, some_id: UUID | str) -> None:
+    """Ask for a place, and upload to it."""
+    documents = session.documents
+    assert_type(documents, Documents)
+    place = await documents.create(some_id, filename="a.pdf", payment_id=some_id)
+    assert_type(place, DocumentUpload)
+    await documents.create(
+        payer_id=some_id,
+        filename="a",
+        file_type="pdf",
+        type="INVOICE",
+        recipient_id=some_id,
+        timeout=5,
+    )
+    assert_type(place.upload_url, str)
+    assert_type(place.fields, Mapping[str, str])
+    assert_type(place.filename, str | None)
+    assert_type(place.response, ResponseInfo)
+    await documents.upload(place, b"x")
+    await documents.upload(upload=place, content=Path("a.pdf"), timeout=120)
+
+    await documents.create(some_id, "a.pdf")  # type: ignore[call-arg]
+    await documents.create(some_id, filename="a", file_type="png")  # type: ignore[arg-type]
+    await documents.create(some_id, filename="a", type="RECEIPT")  # type: ignore[arg-type]
+    await documents.upload(place, "a.pdf")  # type: ignore[arg-type]
+    await documents.upload(place.upload_url, b"x")  # type: ignore[arg-type]
+    place.fields["Key"] = "x"  # type: ignore[index]
+
+
 def make_results(info: ResponseInfo, widget: Widget) -> None:
     """Build results by hand, as a test with stubbed methods does."""
     assert_type(Page(data=(widget,), response=info), Page[Widget])
     Page[Widget](data=(widget,), has_next_page=True, total=7, response=info)
     ClientSecret(client_secret="s3cr3t", response=info)
+    DocumentUpload(upload_url="https://a.example", fields={"Key": "a"}, response=info)
     Page(data=(widget,))  # type: ignore[call-arg]
 
 
@@ -280,6 +356,19 @@ async def pay(session: PlastiqSession, some_id: UUID | str) -> None:
     await payments.create(
         payment_intent_id=some_id, payer_id=some_id, idempotency_key=some_id, timeout=5
     )
+    order = payments.prepare(some_id, some_id, idempotency_key=some_id)
+    assert_type(order, PaymentOrder)
+    assert_type(await payments.submit(order, timeout=5), Payment)
+    assert_type(order.to_json(), str)
+    assert_type(PaymentOrder.from_json(""), PaymentOrder)
+    outcome = await payments.outcome_of(order, timeout=5)
+    match outcome:
+        case Charged(payment=payment):
+            assert_type(payment, Payment)
+        case Unclear(candidates=candidates):
+            assert_type(candidates, tuple[Payment, ...])
+        case _:
+            assert_type(outcome, NotYet | NotCharged)
     assert_type(await payments.retrieve(some_id, some_id), Payment)
     await payments.retrieve(payment_id=some_id, payer_id=some_id, timeout=5)
     assert_type(payments.list(some_id), Paginator[Payment])
@@ -294,6 +383,9 @@ async def pay(session: PlastiqSession, some_id: UUID | str) -> None:
     await payments.create(some_id, some_id, some_id)  # type: ignore[call-arg]
     await payments.create(some_id, some_id, idempotency_key=7)  # type: ignore[arg-type]
     await payments.create(some_id, some_id, extra_body={})  # type: ignore[call-arg]
+    await payments.submit(some_id)  # type: ignore[arg-type]
+    await payments.submit(order, idempotency_key=some_id)  # type: ignore[call-arg]
+    payments.prepare(some_id, some_id, timeout=5)  # type: ignore[call-arg]
     await payments.refund(some_id, some_id, amount=7)  # type: ignore[call-arg]
     await payments.refund(some_id)  # type: ignore[call-arg]
     payments.list()  # type: ignore[call-arg]

@@ -20,6 +20,7 @@ from plastiq_async import (
     APIConnectionError,
     APIResponseError,
     APIStatusError,
+    CallRecord,
     ClientSecret,
     ClientSecrets,
     CreateClientSecret,
@@ -28,20 +29,33 @@ from plastiq_async import (
     Failed,
     Jsonable,
     MissingDependencyError,
+    Observer,
     Outcome,
     Page,
+    Payer,
+    Payment,
     PlastiqError,
     PlastiqSession,
+    RateLimiter,
     RateLimitError,
     ResponseInfo,
+    SessionStats,
     Succeeded,
     TokenProvider,
     TransportName,
+    bulk,
     current_trace_id,
     to_jsonable,
     trace_context,
 )
-from plastiq_async.middleware import Handler, Middleware, TraceId, trace_id_of
+from plastiq_async.integrations.opentelemetry import OpenTelemetryObserver
+from plastiq_async.middleware import (
+    CallInfo,
+    Handler,
+    Middleware,
+    TraceId,
+    trace_id_of,
+)
 from plastiq_async.models import ClientSecretType
 
 
@@ -141,6 +155,35 @@ def make_session(
     return PlastiqSession(provider, environment=environment, transport=transport)
 
 
+class MyLimiter:
+    """A rate limiter, by its methods alone."""
+
+    async def reserve(self) -> float:
+        """Reserve a slot."""
+        return 0
+
+    def throttled(self, retry_after: float | None) -> None:
+        """Do nothing."""
+
+
+class HalfALimiter:
+    """Not a rate limiter."""
+
+    async def reserve(self) -> float:
+        """Reserve a slot."""
+        return 0
+
+
+def limit_requests() -> None:
+    """Make sessions with a rate limit, which their views share."""
+    limiter: RateLimiter = MyLimiter()
+    PlastiqSession(rate_limiter=limiter)
+    PlastiqSession(rate_limiter=HalfALimiter())  # type: ignore[arg-type]
+    session = PlastiqSession(max_requests_per_minute=200)
+    PlastiqSession(max_requests_per_minute="200")  # type: ignore[arg-type]
+    session.with_options(max_requests_per_minute=200)  # type: ignore[call-arg]
+
+
 async def create(session: PlastiqSession, payer: UUID | str) -> None:
     """Create client secrets."""
     secret = await session.client_secrets.create(payer)
@@ -195,6 +238,39 @@ async def create_many(
     create_many(more)
     create_many(["payer"])  # type: ignore[list-item]
     create_many(session)  # type: ignore[arg-type]
+
+
+async def no_call(number: int, text: str) -> str:
+    """Take more than an item."""
+    return text * number
+
+
+async def call_in_bulk(
+    session: PlastiqSession, payers: list[UUID], more: AsyncIterator[str]
+) -> None:
+    """Make calls of all kinds for many items."""
+    async with bulk(session.payers.retrieve, payers, concurrency=5) as outcomes:
+        async for outcome in outcomes:
+            assert_type(outcome, Outcome[UUID, Payer])
+            assert_type(outcome.request, UUID)
+            assert_type(outcome.result, Payer | None)
+            match outcome:
+                case Succeeded(result=payer):
+                    assert_type(payer, Payer)
+                case Failed(error=error):
+                    assert_type(error, Exception)
+    async with bulk(session.payers.delete, more) as deleted:
+        assert_type(await anext(deleted), Outcome[str, None])
+    async with bulk(lambda text: no_call(len(text), text), more) as texts:
+        assert_type(await anext(texts), Outcome[str, str])
+    async with bulk(session.payments.list, payers) as pages:
+        assert_type((await anext(pages)).result, Page[Payment] | None)
+    bulk(provide_token, payers)  # type: ignore[arg-type]
+    bulk(no_call, [1])  # type: ignore[arg-type]
+    bulk(len, ["payer"])  # type: ignore[arg-type]
+    bulk(session.payers.retrieve, [5])  # type: ignore[arg-type]
+    bulk(session.payers.retrieve, session)  # type: ignore[arg-type]
+    bulk(session.payers.retrieve, payers, 5)  # type: ignore[call-arg]
 
 
 def read_models(end_user: EndUser, payer: UUID | str) -> None:
@@ -259,6 +335,53 @@ def trace(trace_id: UUID | str | None) -> None:
         assert_type(given, UUID)
     assert_type(current_trace_id(), UUID | None)
     trace_context(5)  # type: ignore[arg-type]
+
+
+def observe(record: CallRecord) -> None:
+    """Read what a record says."""
+    assert_type(record.operation, str)
+    assert_type(record.method, str)
+    assert_type(record.path, str)
+    assert_type(record.trace_id, UUID)
+    assert_type(record.idempotency_key, UUID | None)
+    assert_type(record.attempts, int)
+    assert_type(record.deadline, float)
+    assert_type(record.host, str | None)
+    assert_type(record.status, int | None)
+    assert_type(record.error_type, str | None)
+    assert_type(record.cancelled, bool)
+    assert_type(record.outcome_unknown, bool)
+    assert_type(record.replayed, bool)
+    assert_type(record.elapsed, float)
+    assert_type(record.permit_wait, float)
+    assert_type(record.pace_wait, float)
+    assert_type(record.retries, tuple[str, ...])
+    assert_type(record.quota_exhausted, bool)
+    record.status = 200  # type: ignore[misc]
+
+
+def observe_call_info(info: CallInfo) -> bool:
+    """Take what all calls have in common, and return something."""
+    return info.attempts > 1
+
+
+def observe_sessions(records: list[CallRecord]) -> None:
+    """Make sessions with observers, and read their state."""
+    observers: list[Observer] = [
+        observe,
+        observe_call_info,
+        records.append,
+        OpenTelemetryObserver(),
+    ]
+    for observer in observers:
+        session = PlastiqSession("token", observer=observer)
+        assert_type(session.stats, SessionStats)
+        assert_type(session.stats.in_use, int)
+        assert_type(session.stats.waiting, int)
+        assert_type(session.stats.retry_quota_left, int)
+        assert_type(session.stats.idle_connections, int | None)
+    PlastiqSession("token", observer=5)  # type: ignore[arg-type]
+    PlastiqSession("token", observer=provide_token)  # type: ignore[arg-type]
 
 
 async def write_middleware(request: httpx.Request, handler: Handler) -> None:
