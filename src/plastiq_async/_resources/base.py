@@ -4,10 +4,11 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from types import TracebackType
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID, uuid4
 
 from plastiq_async._pipeline import Pipeline
+from plastiq_async._secrets import hide
 from plastiq_async._upload import Upload
 from plastiq_async._validate import check_uuid
 from plastiq_async.errors import InvalidArgumentError
@@ -51,6 +52,14 @@ def _below_callers(traceback: TracebackType | None) -> TracebackType | None:
     return traceback
 
 
+def _hide_headers(options: dict[str, Any]) -> None:
+    """Hide the values of extra headers, since a log record may show the whole stack."""
+    headers = options["extra_headers"]
+    if isinstance(headers, Mapping):
+        hidden = {name: hide(value) for name, value in headers.items()}
+        options["extra_headers"] = hidden
+
+
 def without_frames(method: Callable[P, T]) -> Callable[P, T]:
     """Return `method`, whose errors show no frame that holds its arguments."""
     method_async = cast("Callable[P, Awaitable[object]]", method)
@@ -59,6 +68,8 @@ def without_frames(method: Callable[P, T]) -> Callable[P, T]:
     @wraps(method)
     async def call_async(*args: P.args, **kwargs: P.kwargs) -> object:
         try:
+            if "extra_headers" in kwargs:
+                _hide_headers(kwargs)
             return await method_async(*args, **kwargs)
         except BaseException as error:
             error.__traceback__ = _below_callers(error.__traceback__)
@@ -67,6 +78,8 @@ def without_frames(method: Callable[P, T]) -> Callable[P, T]:
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
+            if "extra_headers" in kwargs:
+                _hide_headers(kwargs)
             return method(*args, **kwargs)
         except BaseException as error:
             error.__traceback__ = _below_callers(error.__traceback__)
