@@ -160,12 +160,18 @@ def method_of(name: str, session: PlastiqSession) -> Callable[..., Awaitable[obj
     return found
 
 
+# No local variable, because crash reporters collect those of this frame, too.
+OPTIONS: dict[str, Any] = {
+    "end_user": END_USER,
+    "extra_headers": {"API-Key": HEADER_VALUE},
+}
+
+
 async def perform(
     name: str, arguments: Mapping[str, Any], session: PlastiqSession
 ) -> object:
     """Perform the operation called `name` in `ARGUMENTS`, with other arguments."""
-    options = {"end_user": END_USER, "extra_headers": {"API-Key": HEADER_VALUE}}
-    return await method_of(name, session)(**{**options, **arguments})
+    return await method_of(name, session)(**{**OPTIONS, **arguments})
 
 
 CALLS: dict[str, Call] = {
